@@ -1,0 +1,233 @@
+//! `error.type`: the kind of an error, of low cardinality. Never its message.
+
+use std::{any::Any, error::Error, io};
+
+use opentelemetry::StringValue;
+
+use super::{Convention, names};
+use crate::end::Failure;
+
+type BoxError = Box<dyn Error + Send + Sync>;
+
+/// Sees a value of any type as the error that it is.
+pub(super) type DowncastFn =
+    for<'a> fn(&'a (dyn Any + 'static)) -> Option<&'a (dyn Error + 'static)>;
+
+/// Sees `error` as an `E`, for types that no list of ours can know.
+pub(super) fn downcast<'a, E: Error + 'static>(
+    error: &'a (dyn Any + 'static),
+) -> Option<&'a (dyn Error + 'static)> {
+    error.downcast_ref::<E>().map(|error| error as _)
+}
+
+impl Convention {
+    /// The `error.type` of a failure: the user's word, else the innermost kind that is known in
+    /// the chain of sources, else the name of the error's type.
+    pub(crate) fn error_type(&self, failure: Failure<'_>) -> StringValue {
+        let Some(error) = self.as_error(failure.error()) else {
+            return failure.type_name().into();
+        };
+        if let Some(kind) = self.settings().error_type.as_ref().and_then(|hook| hook(error)) {
+            return kind.into();
+        }
+        match chain(error).filter_map(kind).last() {
+            Some(kind) => kind.into(),
+            // The name of the box would say nothing of what is in it.
+            None if is_boxed(failure.error()) => names::OTHER.into(),
+            None => failure.type_name().into(),
+        }
+    }
+
+    /// A service's error is of any type; this is how it becomes one with a chain of sources.
+    fn as_error<'a>(&self, error: &'a (dyn Any + 'static)) -> Option<&'a (dyn Error + 'static)> {
+        if let Some(boxed) = error.downcast_ref::<BoxError>() {
+            return Some(&**boxed);
+        }
+        if let Some(boxed) = error.downcast_ref::<Box<dyn Error + Send>>() {
+            return Some(&**boxed);
+        }
+        if let Some(boxed) = error.downcast_ref::<Box<dyn Error>>() {
+            return Some(&**boxed);
+        }
+        KNOWN_TYPES.iter().chain(&self.settings().error_types).find_map(|downcast| downcast(error))
+    }
+}
+
+/// The types that services of the ecosystem fail with, where their chain of sources says more.
+const KNOWN_TYPES: &[DowncastFn] = &[
+    downcast::<io::Error>,
+    #[cfg(feature = "axum")]
+    downcast::<axum::Error>,
+    #[cfg(feature = "hyper")]
+    downcast::<hyper::Error>,
+    #[cfg(feature = "hyper")]
+    downcast::<hyper_util::client::legacy::Error>,
+    #[cfg(feature = "tower")]
+    downcast::<tower::timeout::error::Elapsed>,
+    #[cfg(feature = "tower")]
+    downcast::<tower::load_shed::error::Overloaded>,
+];
+
+fn is_boxed(error: &(dyn Any + 'static)) -> bool {
+    error.is::<BoxError>() || error.is::<Box<dyn Error + Send>>() || error.is::<Box<dyn Error>>()
+}
+
+/// The error and its sources, from the outside in.
+fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
+    std::iter::successors(Some(error), |error| {
+        let error: &'a (dyn Error + 'static) = *error;
+        // `io::Error::source` is the source of what it wraps, and skips what it wraps.
+        match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
+            Some(wrapped) => Some(wrapped as _),
+            None => error.source(),
+        }
+    })
+    // A chain without an end would be an error's bug; it must not become ours.
+    .take(32)
+}
+
+/// The kind of one error of a chain, where it is known.
+fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
+    if let Some(error) = error.downcast_ref::<io::Error>() {
+        return io_kind(error.kind());
+    }
+    #[cfg(feature = "tower")]
+    if error.is::<tower::timeout::error::Elapsed>() {
+        return Some("timeout");
+    } else if error.is::<tower::load_shed::error::Overloaded>() {
+        return Some("overloaded");
+    } else if error.is::<tower::buffer::error::Closed>() {
+        return Some("closed");
+    }
+    #[cfg(feature = "hyper")]
+    if let Some(error) = error.downcast_ref::<hyper::Error>() {
+        return hyper_kind(error);
+    } else if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
+        return error.is_connect().then_some("connect");
+    }
+    None
+}
+
+fn io_kind(kind: io::ErrorKind) -> Option<&'static str> {
+    use io::ErrorKind as K;
+    Some(match kind {
+        K::AddrInUse => "address_in_use",
+        K::AddrNotAvailable => "address_not_available",
+        K::BrokenPipe => "broken_pipe",
+        K::ConnectionAborted => "connection_aborted",
+        K::ConnectionRefused => "connection_refused",
+        K::ConnectionReset => "connection_reset",
+        K::HostUnreachable => "host_unreachable",
+        K::NetworkDown => "network_down",
+        K::NetworkUnreachable => "network_unreachable",
+        K::NotConnected => "not_connected",
+        K::PermissionDenied => "permission_denied",
+        K::TimedOut => "timeout",
+        K::UnexpectedEof => "unexpected_eof",
+        _ => return None,
+    })
+}
+
+#[cfg(feature = "hyper")]
+fn hyper_kind(error: &hyper::Error) -> Option<&'static str> {
+    Some(if error.is_timeout() {
+        "timeout"
+    } else if error.is_canceled() {
+        "canceled"
+    } else if error.is_incomplete_message() {
+        "incomplete_message"
+    } else if error.is_body_write_aborted() {
+        "body_write_aborted"
+    } else if error.is_closed() {
+        "closed"
+    } else if error.is_parse() {
+        "invalid_message"
+    } else if error.is_user() {
+        "user"
+    } else {
+        return None;
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::fmt;
+
+    use super::*;
+
+    #[derive(Debug)]
+    struct Wrapper(Option<Box<dyn Error + Send + Sync>>);
+
+    impl fmt::Display for Wrapper {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a message with user 4711 in it")
+        }
+    }
+
+    impl Error for Wrapper {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(&**self.0.as_ref()?)
+        }
+    }
+
+    /// Its own source, for ever.
+    #[derive(Debug)]
+    struct Endless;
+
+    impl fmt::Display for Endless {
+        fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("endless")
+        }
+    }
+
+    impl Error for Endless {
+        fn source(&self) -> Option<&(dyn Error + 'static)> {
+            Some(self)
+        }
+    }
+
+    fn refused() -> io::Error {
+        io::ErrorKind::ConnectionRefused.into()
+    }
+
+    fn check<E: 'static>(convention: &Convention, error: E, expected: &str) {
+        let failure = Failure::new(&error);
+        assert_eq!(convention.error_type(failure).as_str(), expected, "{failure:?}");
+    }
+
+    #[test]
+    fn kinds() {
+        let plain = Convention::server();
+        let told = Convention::server().with_error::<Wrapper>();
+        let hook = Convention::server()
+            .with_error::<Wrapper>()
+            .with_error_type(|error| error.is::<Wrapper>().then(|| "wrapped".into()));
+        let wrapper = "tower_telemetry::convention::error::tests::Wrapper";
+        check(&plain, refused(), "connection_refused");
+        check(&plain, io::Error::from(io::ErrorKind::TimedOut), "timeout");
+        check(&plain, io::Error::other(Wrapper(Some(refused().into()))), "connection_refused");
+        check(&plain, io::Error::other("user 4711"), "std::io::error::Error");
+        check(&plain, BoxError::from("user 4711"), names::OTHER);
+        check(&plain, BoxError::from(Wrapper(Some(refused().into()))), "connection_refused");
+        check::<Box<dyn Error + Send>>(&plain, Box::new(refused()), "connection_refused");
+        check::<Box<dyn Error>>(&plain, Box::new(refused()), "connection_refused");
+        check(&plain, Wrapper(Some(refused().into())), wrapper);
+        check(&told, Wrapper(Some(refused().into())), "connection_refused");
+        check(&told, Wrapper(None), wrapper);
+        check(&hook, Wrapper(Some(refused().into())), "wrapped");
+        check(&hook, refused(), "connection_refused");
+        check(&plain, String::from("user 4711"), "alloc::string::String");
+        check(
+            &plain.with_error::<Endless>(),
+            Endless,
+            "tower_telemetry::convention::error::tests::Endless",
+        );
+        #[cfg(feature = "tower")]
+        {
+            let plain = Convention::server();
+            check(&plain, BoxError::from(tower::timeout::error::Elapsed::new()), "timeout");
+            check(&plain, tower::timeout::error::Elapsed::new(), "timeout");
+            check(&plain, BoxError::from(tower::load_shed::error::Overloaded::new()), "overloaded");
+        }
+    }
+}

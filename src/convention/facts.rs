@@ -1,0 +1,199 @@
+//! What is known of an exchange: read from the request once, completed by the response and the
+//! end, and turned into the attributes of every signal.
+
+use std::{
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use http::{Extensions, HeaderMap, StatusCode, Version, header, request, response};
+use opentelemetry::{KeyValue, StringValue};
+
+use super::{
+    Convention, Labels, Route, Side,
+    address::{self, HostPort},
+    http::{Method, protocol_version},
+    labels, redact,
+    route::RouteSlot,
+};
+use crate::end::End;
+
+/// What is known of an exchange so far.
+///
+/// The layers of one pass share these facts: they are read from the request when the first of them
+/// asks, and completed when the response head and the end are there.
+#[derive(Debug)]
+pub struct Facts {
+    pub(super) method: Method,
+    pub(super) scheme: Option<StringValue>,
+    pub(super) version: Option<&'static str>,
+    pub(super) server: Option<(StringValue, Option<u16>)>,
+    pub(super) client: Option<IpAddr>,
+    pub(super) peer: Option<SocketAddr>,
+    pub(super) route: Option<Arc<str>>,
+    slot: Option<RouteSlot>,
+    pub(super) status: Option<StatusCode>,
+    pub(super) error_type: Option<StringValue>,
+    pub(super) labels: Vec<KeyValue>,
+    handler_labels: Option<Labels>,
+    request_size: Option<u64>,
+}
+
+impl Facts {
+    /// The status of the response, where there was one.
+    pub fn status(&self) -> Option<StatusCode> {
+        self.status
+    }
+
+    /// The route template, where it is known by now.
+    pub fn route(&self) -> Option<&str> {
+        self.route.as_deref()
+    }
+
+    /// `error.type`: the kind of error that the exchange ended with.
+    pub fn error_type(&self) -> Option<&str> {
+        self.error_type.as_ref().map(StringValue::as_str)
+    }
+
+    /// The length of the request body, where it is known from the head.
+    pub fn request_body_size(&self) -> Option<u64> {
+        self.request_size
+    }
+
+    /// Hands over the labels that a handler may add to.
+    pub(crate) fn set_handler_labels(&mut self, labels: Labels) {
+        self.handler_labels = Some(labels);
+    }
+}
+
+impl Convention {
+    /// Reads the facts of a request.
+    ///
+    /// On a server whose router comes later, this leaves a slot for the route in the request's
+    /// extensions.
+    pub(crate) fn read_request(&self, head: &mut request::Parts) -> Facts {
+        let settings = self.settings();
+        let mut facts = Facts {
+            method: Method::new(&settings.known_methods, &head.method, settings.value_limit),
+            scheme: None,
+            version: protocol_version(head.version),
+            server: None,
+            client: None,
+            peer: None,
+            route: None,
+            slot: None,
+            status: None,
+            error_type: None,
+            labels: settings.request_labels.as_ref().map(|hook| hook(head)).unwrap_or_default(),
+            handler_labels: None,
+            request_size: announced_length(&head.headers),
+        };
+        match settings.side {
+            Side::Server => self.read_server(head, &mut facts),
+            Side::Client => self.read_client(head, &mut facts),
+        }
+        facts
+    }
+
+    /// Adds what the response head tells.
+    pub(crate) fn read_response(&self, facts: &mut Facts, head: &response::Parts) {
+        facts.status = Some(head.status);
+        if facts.route.is_none() {
+            facts.route = head.extensions.get::<Route>().map(Route::template);
+        }
+        if let Some(hook) = &self.settings().response_labels {
+            for label in hook(head) {
+                labels::set(&mut facts.labels, label);
+            }
+        }
+    }
+
+    /// Adds what is known at the end, and judges it.
+    pub(crate) fn read_end(&self, facts: &mut Facts, end: &End<'_>) {
+        if facts.route.is_none() {
+            let slot = facts.slot.as_ref().and_then(RouteSlot::get);
+            facts.route = slot.map(Route::template);
+        }
+        if let Some(added) = &facts.handler_labels {
+            added.append_to(&mut facts.labels);
+        }
+        facts.error_type = self.judge(facts.status, end);
+    }
+
+    fn read_server(&self, head: &mut request::Parts, facts: &mut Facts) {
+        let settings = self.settings();
+        facts.peer = settings
+            .peer
+            .as_ref()
+            .and_then(|hook| hook(head))
+            .or_else(|| connected_peer(&head.extensions));
+        let ends = address::server_ends(head, facts.peer, settings.trusted.as_ref());
+        facts.client = ends.client;
+        facts.server = ends.server.map(|(host, port)| (self.host(&host), port));
+        facts.scheme = Some(ends.scheme.or(settings.scheme).unwrap_or("http").into());
+        facts.route = settings
+            .route
+            .as_ref()
+            .and_then(|hook| hook(head))
+            .or_else(|| Route::matched(&head.extensions))
+            .map(|route| route.template());
+        if facts.route.is_none() {
+            facts.slot = Some(RouteSlot::of(&mut head.extensions));
+        }
+        if facts.request_size.is_none() && has_no_body(head) {
+            facts.request_size = Some(0);
+        }
+    }
+
+    fn read_client(&self, head: &request::Parts, facts: &mut Facts) {
+        let origin = self.settings().origin.as_ref();
+        let (uri, host) = match (address::requested_host(head), origin) {
+            (Some(host), _) => (&head.uri, Some(host)),
+            (None, Some(origin)) => (
+                origin,
+                origin.authority().and_then(|authority| address::host_port(authority.as_str())),
+            ),
+            (None, None) => (&head.uri, None),
+        };
+        let scheme = uri.scheme().or_else(|| origin?.scheme());
+        facts.scheme = scheme.map(|scheme| StringValue::from(scheme.as_str().to_owned()));
+        facts.server = host.map(|HostPort { host, port }| {
+            (self.host(host), port.or_else(|| address::default_port(scheme)))
+        });
+    }
+
+    fn host(&self, host: &str) -> StringValue {
+        Arc::<str>::from(redact::cap(host, self.settings().value_limit)).into()
+    }
+}
+
+/// `Content-Length`, where it is there once, or several times alike.
+pub(crate) fn announced_length(headers: &HeaderMap) -> Option<u64> {
+    let mut values = headers.get_all(header::CONTENT_LENGTH).iter();
+    let first = values.next()?;
+    if values.any(|other| other != first) {
+        return None;
+    }
+    let digits = first.to_str().ok()?;
+    // `parse` alone would take a sign.
+    digits.bytes().all(|b| b.is_ascii_digit()).then(|| digits.parse().ok())?
+}
+
+/// An HTTP/1 request that announces neither a length nor a transfer coding has no body (RFC 9112,
+/// section 6.3).
+fn has_no_body(head: &request::Parts) -> bool {
+    head.version < Version::HTTP_2
+        && !head.headers.contains_key(header::CONTENT_LENGTH)
+        && !head.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+#[cfg(feature = "axum")]
+fn connected_peer(extensions: &Extensions) -> Option<SocketAddr> {
+    use axum::extract::ConnectInfo;
+    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
+}
+
+#[cfg(not(feature = "axum"))]
+fn connected_peer(_: &Extensions) -> Option<SocketAddr> {
+    None
+}

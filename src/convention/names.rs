@@ -1,0 +1,86 @@
+//! Every name on the wire, as of semantic conventions v1.45.0.
+//!
+//! Constants of our own: the published crate follows an older release. A test below holds those
+//! that it has to be equal.
+
+/// The schema that the instrumentation scope names.
+pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
+
+pub(crate) const CLIENT_ADDRESS: &str = "client.address";
+pub(crate) const ERROR_TYPE: &str = "error.type";
+pub(crate) const HTTP_REQUEST_HEADER: &str = "http.request.header";
+pub(crate) const HTTP_REQUEST_METHOD: &str = "http.request.method";
+pub(crate) const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+pub(crate) const HTTP_RESPONSE_HEADER: &str = "http.response.header";
+pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
+pub(crate) const HTTP_ROUTE: &str = "http.route";
+pub(crate) const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
+pub(crate) const NETWORK_PEER_PORT: &str = "network.peer.port";
+pub(crate) const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+pub(crate) const SERVER_ADDRESS: &str = "server.address";
+pub(crate) const SERVER_PORT: &str = "server.port";
+pub(crate) const URL_FULL: &str = "url.full";
+pub(crate) const URL_PATH: &str = "url.path";
+pub(crate) const URL_QUERY: &str = "url.query";
+pub(crate) const URL_SCHEME: &str = "url.scheme";
+pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
+
+/// Not a semantic convention: the first digit of the status code, for dashboards and alerts.
+pub(crate) const STATUS_CLASS: &str = "status_class";
+
+/// The one value that stands for every method, and every kind of error, that is not known.
+pub(crate) const OTHER: &str = "_OTHER";
+
+pub(crate) const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
+pub(crate) const HTTP_SERVER_ACTIVE_REQUESTS: &str = "http.server.active_requests";
+pub(crate) const HTTP_SERVER_REQUEST_BODY_SIZE: &str = "http.server.request.body.size";
+pub(crate) const HTTP_SERVER_RESPONSE_BODY_SIZE: &str = "http.server.response.body.size";
+pub(crate) const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.duration";
+pub(crate) const HTTP_CLIENT_ACTIVE_REQUESTS: &str = "http.client.active_requests";
+pub(crate) const HTTP_CLIENT_REQUEST_BODY_SIZE: &str = "http.client.request.body.size";
+pub(crate) const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.body.size";
+
+/// The variable that overrides the list of known methods, whole.
+pub(crate) const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_semantic_conventions::{attribute, metric};
+
+    use super::*;
+
+    #[test]
+    fn names_equal_the_published_constants() {
+        let rows = [
+            (CLIENT_ADDRESS, attribute::CLIENT_ADDRESS),
+            (ERROR_TYPE, attribute::ERROR_TYPE),
+            (HTTP_REQUEST_HEADER, attribute::HTTP_REQUEST_HEADER),
+            (HTTP_REQUEST_METHOD, attribute::HTTP_REQUEST_METHOD),
+            (HTTP_REQUEST_METHOD_ORIGINAL, attribute::HTTP_REQUEST_METHOD_ORIGINAL),
+            (HTTP_RESPONSE_HEADER, attribute::HTTP_RESPONSE_HEADER),
+            (HTTP_RESPONSE_STATUS_CODE, attribute::HTTP_RESPONSE_STATUS_CODE),
+            (HTTP_ROUTE, attribute::HTTP_ROUTE),
+            (NETWORK_PEER_ADDRESS, attribute::NETWORK_PEER_ADDRESS),
+            (NETWORK_PEER_PORT, attribute::NETWORK_PEER_PORT),
+            (NETWORK_PROTOCOL_VERSION, attribute::NETWORK_PROTOCOL_VERSION),
+            (SERVER_ADDRESS, attribute::SERVER_ADDRESS),
+            (SERVER_PORT, attribute::SERVER_PORT),
+            (URL_FULL, attribute::URL_FULL),
+            (URL_PATH, attribute::URL_PATH),
+            (URL_QUERY, attribute::URL_QUERY),
+            (URL_SCHEME, attribute::URL_SCHEME),
+            (USER_AGENT_ORIGINAL, attribute::USER_AGENT_ORIGINAL),
+            (HTTP_SERVER_REQUEST_DURATION, metric::HTTP_SERVER_REQUEST_DURATION),
+            (HTTP_SERVER_ACTIVE_REQUESTS, metric::HTTP_SERVER_ACTIVE_REQUESTS),
+            (HTTP_SERVER_REQUEST_BODY_SIZE, metric::HTTP_SERVER_REQUEST_BODY_SIZE),
+            (HTTP_SERVER_RESPONSE_BODY_SIZE, metric::HTTP_SERVER_RESPONSE_BODY_SIZE),
+            (HTTP_CLIENT_REQUEST_DURATION, metric::HTTP_CLIENT_REQUEST_DURATION),
+            (HTTP_CLIENT_ACTIVE_REQUESTS, metric::HTTP_CLIENT_ACTIVE_REQUESTS),
+            (HTTP_CLIENT_REQUEST_BODY_SIZE, metric::HTTP_CLIENT_REQUEST_BODY_SIZE),
+            (HTTP_CLIENT_RESPONSE_BODY_SIZE, metric::HTTP_CLIENT_RESPONSE_BODY_SIZE),
+        ];
+        for (ours, published) in rows {
+            assert_eq!(ours, published);
+        }
+    }
+}

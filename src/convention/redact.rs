@@ -1,0 +1,145 @@
+//! Credentials in URLs and queries, and the length of what a caller controls.
+
+use std::borrow::Cow;
+
+/// What a credential is replaced by.
+pub(crate) const REDACTED: &str = "REDACTED";
+
+/// The query parameters whose values are redacted by default (semantic conventions v1.45,
+/// `url.query`). Matched case-sensitively, as the conventions ask.
+pub(crate) const SENSITIVE_QUERY_PARAMETERS: [&str; 7] = [
+    "X-Amz-Signature",
+    "X-Amz-Credential",
+    "X-Amz-Security-Token",
+    "AWSAccessKeyId",
+    "Signature",
+    "sig",
+    "X-Goog-Signature",
+];
+
+/// Replaces the values of sensitive parameters; keys, order and everything else stay as sent.
+pub(crate) fn query<'a, S: AsRef<str>>(query: &'a str, sensitive: &[S]) -> Cow<'a, str> {
+    let is_sensitive = |pair: &str| {
+        pair.split_once('=').is_some_and(|(key, _)| {
+            sensitive.iter().any(|name| percent_decoded_eq(key, name.as_ref()))
+        })
+    };
+    if !query.split('&').any(is_sensitive) {
+        return Cow::Borrowed(query);
+    }
+    let mut redacted = String::with_capacity(query.len());
+    for (i, pair) in query.split('&').enumerate() {
+        if i > 0 {
+            redacted.push('&');
+        }
+        match pair.split_once('=') {
+            Some((key, _)) if is_sensitive(pair) => {
+                redacted.push_str(key);
+                redacted.push('=');
+                redacted.push_str(REDACTED);
+            }
+            _ => redacted.push_str(pair),
+        }
+    }
+    Cow::Owned(redacted)
+}
+
+/// The authority without its user and password.
+pub(crate) fn userinfo(authority: &str) -> Cow<'_, str> {
+    // A host can't contain `@`, a password can: the last one separates.
+    match authority.rsplit_once('@') {
+        Some((_, host)) => Cow::Owned(format!("{REDACTED}:{REDACTED}@{host}")),
+        None => Cow::Borrowed(authority),
+    }
+}
+
+/// The longest prefix of at most `limit` bytes that ends between two characters.
+pub(crate) fn cap(value: &str, limit: usize) -> &str {
+    let mut end = limit.min(value.len());
+    while !value.is_char_boundary(end) {
+        end -= 1;
+    }
+    &value[..end]
+}
+
+/// Whether `encoded` means `plain` once its percent escapes are read: `%73ig` is `sig`.
+fn percent_decoded_eq(encoded: &str, plain: &str) -> bool {
+    if !encoded.contains('%') {
+        return encoded == plain;
+    }
+    let mut rest = encoded.as_bytes();
+    let decoded = std::iter::from_fn(|| match rest {
+        [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
+            rest = tail;
+            Some(hex(*high) << 4 | hex(*low))
+        }
+        [first, tail @ ..] => {
+            rest = tail;
+            Some(*first)
+        }
+        [] => None,
+    });
+    decoded.eq(plain.bytes())
+}
+
+fn hex(digit: u8) -> u8 {
+    match digit {
+        b'0'..=b'9' => digit - b'0',
+        _ => (digit | 0x20) - b'a' + 10,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn queries() {
+        let rows = [
+            ("", ""),
+            ("q=OpenTelemetry", "q=OpenTelemetry"),
+            ("color=blue&sig=s3cret", "color=blue&sig=REDACTED"),
+            ("sig=a&sig=b&x=1", "sig=REDACTED&sig=REDACTED&x=1"),
+            ("Sig=kept&SIG=kept", "Sig=kept&SIG=kept"),
+            ("%73ig=s3cret", "%73ig=REDACTED"),
+            ("sig", "sig"),
+            ("sig=", "sig=REDACTED"),
+            ("sig=a=b", "sig=REDACTED"),
+            ("&&sig=x&", "&&sig=REDACTED&"),
+            (
+                "X-Amz-Signature=x&X-Amz-Credential=x&X-Amz-Security-Token=x",
+                "X-Amz-Signature=REDACTED&X-Amz-Credential=REDACTED&X-Amz-Security-Token=REDACTED",
+            ),
+            (
+                "AWSAccessKeyId=x&Signature=x&X-Goog-Signature=x",
+                "AWSAccessKeyId=REDACTED&Signature=REDACTED&X-Goog-Signature=REDACTED",
+            ),
+            ("%=1&%7=2&%zz=3", "%=1&%7=2&%zz=3"),
+        ];
+        for (given, expected) in rows {
+            assert_eq!(query(given, &SENSITIVE_QUERY_PARAMETERS), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn authorities() {
+        let rows = [
+            ("example.com:80", "example.com:80"),
+            ("user:pass@example.com", "REDACTED:REDACTED@example.com"),
+            ("token@[::1]:8080", "REDACTED:REDACTED@[::1]:8080"),
+            ("a@b:c@host", "REDACTED:REDACTED@host"),
+        ];
+        for (given, expected) in rows {
+            assert_eq!(userinfo(given), expected, "{given}");
+        }
+    }
+
+    #[test]
+    fn caps_between_characters() {
+        for (value, limit, expected) in
+            [("abc", 2, "ab"), ("abc", 9, "abc"), ("aé", 2, "a"), ("é", 0, "")]
+        {
+            assert_eq!(cap(value, limit), expected);
+        }
+    }
+}

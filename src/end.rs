@@ -1,0 +1,56 @@
+//! How an exchange ends.
+
+use std::{any::Any, fmt};
+
+use http::HeaderMap;
+
+/// How an exchange of one request and its response ended.
+///
+/// An exchange reaches from the request to the end of the *response body*; each one ends in
+/// exactly one of these ways, and an [`Observer`](crate::observe::Observer) hears of it once.
+#[derive(Debug, Clone, Copy)]
+#[non_exhaustive]
+pub enum End<'a> {
+    /// The response was delivered whole, or none was due any more (`HEAD`, `204`, an upgrade).
+    Complete {
+        /// The trailers, where the body ended with some.
+        trailers: Option<&'a HeaderMap>,
+    },
+    /// The service returned an error instead of a response, or the body yielded one.
+    Failed(Failure<'a>),
+    /// The future or the body was dropped before its end: the other side went away, a timeout
+    /// around the service struck, or the caller lost interest.
+    Dropped,
+    /// The service panicked.
+    Panicked,
+}
+
+/// The error that ended an exchange, of whatever type the service or the body has for it.
+#[derive(Clone, Copy)]
+pub struct Failure<'a> {
+    error: &'a (dyn Any + 'static),
+    type_name: &'static str,
+}
+
+impl<'a> Failure<'a> {
+    /// Wraps the error of a service or of a body.
+    pub fn new<E: 'static>(error: &'a E) -> Self {
+        Self { error, type_name: std::any::type_name::<E>() }
+    }
+
+    /// The error itself, to be downcast.
+    pub fn error(&self) -> &'a (dyn Any + 'static) {
+        self.error
+    }
+
+    /// The name of the error's type, as the compiler writes it.
+    pub fn type_name(&self) -> &'static str {
+        self.type_name
+    }
+}
+
+impl fmt::Debug for Failure<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_tuple("Failure").field(&self.type_name).finish()
+    }
+}

@@ -1,0 +1,22 @@
+#![doc = include_str!("../README.md")]
+#![cfg_attr(docsrs, feature(doc_cfg))]
+
+#[cfg(feature = "axum")]
+pub mod axum;
+mod convention;
+mod end;
+pub mod metrics;
+pub mod observe;
+pub mod propagation;
+pub mod span;
+pub mod telemetry;
+
+#[doc(inline)]
+pub use self::{
+    convention::{Convention, Facts, Labels, Route, Side, TrustedProxies},
+    end::{End, Failure},
+    metrics::MetricsLayer,
+    propagation::PropagationLayer,
+    span::SpanLayer,
+    telemetry::TelemetryLayer,
+};

@@ -1,0 +1,307 @@
+//! RED metrics: rate, errors and duration of exchanges, and how many are under way.
+
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use http::{request, response};
+use opentelemetry::{
+    global,
+    metrics::{Histogram, Meter, MeterProvider, UpDownCounter},
+};
+use tower_layer::Layer;
+
+use crate::{
+    convention::{Convention, LabelSet},
+    observe::{Exchange, Observe, Observer, Signal},
+};
+
+/// Records metrics of each exchange.
+///
+/// # Example
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+/// use tower_telemetry::MetricsLayer;
+///
+/// let exporter = InMemoryMetricExporter::default();
+/// let provider = SdkMeterProvider::builder().with_periodic_exporter(exporter.clone()).build();
+///
+/// let app: Router = Router::new()
+///     .route("/users/{id}", get(|| async { "hello" }))
+///     .layer(MetricsLayer::server().with_meter_provider(&provider));
+/// ```
+///
+/// # What is emitted
+///
+/// On a server (on a client the same, under `http.client`):
+///
+/// | instrument | kind | unit | |
+/// |---|---|---|---|
+/// | `http.server.request.duration` | histogram | `s` | from the request to the end of the exchange, the same as the span's |
+/// | `http.server.active_requests` | up-down counter | `{request}` | exchanges under way |
+/// | `http.server.request.body.size` | histogram | `By` | opt-in, see [`with_body_sizes`](Self::with_body_sizes) |
+/// | `http.server.response.body.size` | histogram | `By` | opt-in: bytes delivered |
+///
+/// | label | server | client | active requests |
+/// |---|---|---|---|
+/// | `http.request.method` | known methods or `_OTHER` | the same | yes |
+/// | `url.scheme` | `http` or `https` | – | server |
+/// | `server.address`, `server.port` | – | as requested, or of the origin | client |
+/// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` | as of the request | – |
+/// | `http.route` | where known | – | – |
+/// | `http.response.status_code` | once there is a response | the same | – |
+/// | `status_class` | `1xx` to `5xx`; see [`with_status_class`](Convention::with_status_class) | the same | – |
+/// | `error.type` | as the span's, see [`SpanLayer`](crate::SpanLayer) | the same | – |
+///
+/// Every exchange is counted, those that are cancelled or panic included.
+///
+/// # Cardinality
+///
+/// Nothing that a caller of a server chooses freely is a label: paths, hosts and unknown methods
+/// are not. On a client `server.address` is one, as the conventions require: the hosts that your
+/// program calls.
+#[derive(Debug, Clone)]
+pub struct MetricsLayer {
+    convention: Convention,
+    observer: MetricsObserver,
+}
+
+impl MetricsLayer {
+    /// A layer for a service that answers requests.
+    pub fn server() -> Self {
+        Self::new(Convention::server())
+    }
+
+    /// A layer for a service that sends requests.
+    pub fn client() -> Self {
+        Self::new(Convention::client())
+    }
+
+    /// A layer of a configured convention.
+    pub fn new(convention: Convention) -> Self {
+        Self { convention, observer: MetricsObserver::default() }
+    }
+
+    /// Uses this provider instead of the global one, which is looked up at the first request.
+    #[must_use]
+    pub fn with_meter_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: MeterProvider + ?Sized,
+    {
+        self.observer = self.observer.with_meter_provider(provider);
+        self
+    }
+
+    /// Also records the sizes of request and response bodies.
+    ///
+    /// The request's is what its `Content-Length` announces, or zero for an HTTP/1 request to a
+    /// server that announces no body; where neither tells, none is recorded. The response's is
+    /// what was really delivered, also when that was cut short.
+    #[must_use]
+    pub fn with_body_sizes(mut self) -> Self {
+        self.observer = self.observer.with_body_sizes();
+        self
+    }
+
+    /// Replaces the bucket boundaries of the duration, in seconds.
+    ///
+    /// By default those of the semantic conventions: 5, 10, 25, 50, 75, 100, 250, 500, 750 ms,
+    /// 1, 2.5, 5, 7.5, 10 s.
+    #[must_use]
+    pub fn with_duration_boundaries(mut self, seconds: impl Into<Vec<f64>>) -> Self {
+        self.observer = self.observer.with_duration_boundaries(seconds.into());
+        self
+    }
+
+    /// Replaces the bucket boundaries of body sizes, in bytes.
+    ///
+    /// By default 0, then powers of four from 256 to 1 GiB.
+    #[must_use]
+    pub fn with_body_size_boundaries(mut self, bytes: impl Into<Vec<f64>>) -> Self {
+        self.observer = self.observer.with_body_size_boundaries(bytes.into());
+        self
+    }
+}
+
+impl<S> Layer<S> for MetricsLayer {
+    type Service = Observe<S, MetricsObserver>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observe::new(inner, self.convention.clone(), self.observer.clone())
+    }
+}
+
+/// The observer of a [`MetricsLayer`].
+#[derive(Clone)]
+pub struct MetricsObserver {
+    meter: Option<Meter>,
+    has_body_sizes: bool,
+    duration_boundaries: Vec<f64>,
+    body_size_boundaries: Vec<f64>,
+    instruments: Arc<OnceLock<Instruments>>,
+}
+
+impl MetricsObserver {
+    pub(crate) fn with_meter_provider<P>(self, provider: &P) -> Self
+    where
+        P: MeterProvider + ?Sized,
+    {
+        let meter = provider.meter_with_scope(Convention::scope());
+        self.anew(|observer| observer.meter = Some(meter))
+    }
+
+    pub(crate) fn with_body_sizes(self) -> Self {
+        self.anew(|observer| observer.has_body_sizes = true)
+    }
+
+    pub(crate) fn with_duration_boundaries(self, seconds: Vec<f64>) -> Self {
+        self.anew(|observer| observer.duration_boundaries = seconds)
+    }
+
+    pub(crate) fn with_body_size_boundaries(self, bytes: Vec<f64>) -> Self {
+        self.anew(|observer| observer.body_size_boundaries = bytes)
+    }
+
+    /// A changed observer does not share the instruments that a clone of it may have made.
+    fn anew(mut self, change: impl FnOnce(&mut Self)) -> Self {
+        change(&mut self);
+        self.instruments = Arc::default();
+        self
+    }
+
+    fn instruments(&self, convention: &Convention) -> &Instruments {
+        self.instruments.get_or_init(|| match &self.meter {
+            Some(meter) => Instruments::new(self, convention, meter),
+            None => {
+                let meter = global::meter_provider().meter_with_scope(Convention::scope());
+                Instruments::new(self, convention, &meter)
+            }
+        })
+    }
+}
+
+impl Default for MetricsObserver {
+    fn default() -> Self {
+        Self {
+            meter: None,
+            has_body_sizes: false,
+            duration_boundaries: DURATION_BOUNDARIES.to_vec(),
+            body_size_boundaries: BODY_SIZE_BOUNDARIES.to_vec(),
+            instruments: Arc::default(),
+        }
+    }
+}
+
+impl fmt::Debug for MetricsObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("MetricsObserver")
+            .field("has_body_sizes", &self.has_body_sizes)
+            .finish_non_exhaustive()
+    }
+}
+
+struct Instruments {
+    duration: Histogram<f64>,
+    active_requests: UpDownCounter<i64>,
+    body_sizes: Option<BodySizes>,
+}
+
+struct BodySizes {
+    request: Histogram<u64>,
+    response: Histogram<u64>,
+}
+
+impl Instruments {
+    fn new(observer: &MetricsObserver, convention: &Convention, meter: &Meter) -> Self {
+        let duration = convention.duration();
+        let active = convention.active_requests();
+        let body_size = |instrument: crate::convention::Instrument| {
+            meter
+                .u64_histogram(instrument.name)
+                .with_unit(instrument.unit)
+                .with_description(instrument.description)
+                .with_boundaries(observer.body_size_boundaries.clone())
+                .build()
+        };
+        Self {
+            duration: meter
+                .f64_histogram(duration.name)
+                .with_unit(duration.unit)
+                .with_description(duration.description)
+                .with_boundaries(observer.duration_boundaries.clone())
+                .build(),
+            active_requests: meter
+                .i64_up_down_counter(active.name)
+                .with_unit(active.unit)
+                .with_description(active.description)
+                .build(),
+            body_sizes: observer.has_body_sizes.then(|| BodySizes {
+                request: body_size(convention.request_body_size()),
+                response: body_size(convention.response_body_size()),
+            }),
+        }
+    }
+}
+
+/// A request that is counted as active, by these labels.
+#[derive(Debug)]
+pub struct Active(LabelSet);
+
+impl Observer for MetricsObserver {
+    type State = Option<Active>;
+
+    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+        if !exchange.claim(Signal::Metrics) || !exchange.is_recorded() {
+            return None;
+        }
+        exchange.read_facts(head);
+        let convention = exchange.convention();
+        let labels = convention.active_labels(exchange.facts()?);
+        self.instruments(convention).active_requests.add(1, &labels);
+        Some(Active(labels))
+    }
+
+    fn on_response(&self, _: &Exchange, _: &mut Self::State, _: &mut response::Parts) {}
+
+    fn on_end(&self, exchange: &Exchange, state: Self::State) {
+        let (Some(Active(active)), Some(facts)) = (state, exchange.facts()) else { return };
+        let convention = exchange.convention();
+        let instruments = self.instruments(convention);
+        instruments.active_requests.add(-1, &active);
+        let labels = convention.end_labels(facts);
+        instruments.duration.record(exchange.elapsed().as_secs_f64(), &labels);
+        if let Some(sizes) = &instruments.body_sizes {
+            if let Some(size) = facts.request_body_size() {
+                sizes.request.record(size, &labels);
+            }
+            if let Some(size) = exchange.response_body_size() {
+                sizes.response.record(size, &labels);
+            }
+        }
+    }
+}
+
+/// Seconds (semantic conventions, `http.server.request.duration`).
+const DURATION_BOUNDARIES: [f64; 14] =
+    [0.005, 0.01, 0.025, 0.05, 0.075, 0.1, 0.25, 0.5, 0.75, 1.0, 2.5, 5.0, 7.5, 10.0];
+
+/// Bytes: empty, then powers of four up to a gibibyte. The conventions advise none, and the SDK's
+/// own (up to 10 000) suit milliseconds.
+const BODY_SIZE_BOUNDARIES: [f64; 13] = [
+    0.0,
+    256.0,
+    1024.0,
+    4096.0,
+    16384.0,
+    65536.0,
+    262144.0,
+    1048576.0,
+    4194304.0,
+    16777216.0,
+    67108864.0,
+    268435456.0,
+    1073741824.0,
+];

@@ -1,0 +1,84 @@
+//! From the response head to the end of the body.
+
+use std::{
+    fmt,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use bytes::Buf;
+use http_body::{Body, Frame, SizeHint};
+use pin_project_lite::pin_project;
+
+use super::{Observer, guard::Guard};
+use crate::end::{End, Failure};
+
+pin_project! {
+    /// The response body of [`Observe`](super::Observe): the inner body, untouched.
+    pub struct ResponseBody<B, O: Observer> {
+        #[pin]
+        inner: B,
+        // Gone once the exchange has ended.
+        guard: Option<Guard<O>>,
+    }
+}
+
+impl<B, O: Observer> ResponseBody<B, O> {
+    pub(super) fn new(inner: B, guard: Option<Guard<O>>) -> Self {
+        Self { inner, guard }
+    }
+}
+
+impl<B, O> Body for ResponseBody<B, O>
+where
+    B: Body,
+    B::Error: 'static,
+    O: Observer,
+{
+    type Data = B::Data;
+    type Error = B::Error;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Self::Data>, Self::Error>>> {
+        let mut this = self.project();
+        let Some(guard) = this.guard else {
+            return this.inner.poll_frame(cx);
+        };
+        let _attached = guard.attach();
+        let polled = ready!(guard.watch(|| this.inner.as_mut().poll_frame(cx)));
+        match &polled {
+            Some(Ok(frame)) => {
+                if let Some(data) = frame.data_ref() {
+                    guard.deliver(data.remaining());
+                }
+                let trailers = frame.trailers_ref();
+                // Nobody needs to poll again once the inner body says that nothing follows.
+                if trailers.is_some() || this.inner.is_end_stream() {
+                    guard.end(&End::Complete { trailers });
+                }
+            }
+            Some(Err(error)) => guard.end(&End::Failed(Failure::new(error))),
+            None => guard.end(&End::Complete { trailers: None }),
+        }
+        if guard.has_ended() {
+            *this.guard = None;
+        }
+        Poll::Ready(polled)
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.inner.is_end_stream()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        self.inner.size_hint()
+    }
+}
+
+impl<B: fmt::Debug, O: Observer> fmt::Debug for ResponseBody<B, O> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("ResponseBody").field("inner", &self.inner).finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,233 @@
+//! What the observers of one pass share.
+
+use std::time::{Duration, Instant, SystemTime};
+
+use http::{Extensions, HeaderValue, Method, StatusCode, header, request, response};
+use opentelemetry::{
+    Context, ContextGuard,
+    trace::{SpanRef, TraceContextExt},
+};
+
+use crate::{
+    convention::{Convention, Facts, Labels, Side, announced_length},
+    end::End,
+};
+
+/// One request and its response, from the moment the request enters to the end of the response
+/// body.
+///
+/// It is owned by the engine, never by the request: a retry clones a request's extensions, and
+/// would time the wrong attempt.
+#[derive(Debug)]
+pub struct Exchange {
+    convention: Convention,
+    context: Option<Context>,
+    facts: Option<Facts>,
+    started_at: SystemTime,
+    started: Instant,
+    elapsed: Duration,
+    is_recorded: bool,
+    ends_at_head: bool,
+    is_head_request: bool,
+    is_connect: bool,
+    is_nested: bool,
+    met: Met,
+    delivery: Delivery,
+}
+
+/// What an observer records, for the rule that one exchange is recorded once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[repr(u8)]
+pub(crate) enum Signal {
+    Propagation = 1,
+    Span = 2,
+    Metrics = 4,
+}
+
+/// The signals that layers around this one record of the same request already. It travels in the
+/// request's extensions, so a request made anew begins anew.
+#[derive(Debug, Clone, Copy)]
+struct Met {
+    side: Side,
+    signals: u8,
+}
+
+/// How much of the response body was delivered, of how much that was announced.
+#[derive(Debug, Default)]
+struct Delivery {
+    announced: Option<u64>,
+    delivered: Option<u64>,
+    is_event_stream: bool,
+}
+
+impl Exchange {
+    pub(super) fn begin(convention: &Convention, head: &request::Parts) -> Self {
+        let convention = convention.clone();
+        let is_recorded = convention.records(head);
+        let side = convention.side();
+        // Met on the other side, it is another exchange: a client's request that a server answers
+        // in the same process, or a server's request that a proxy passes on.
+        let met = head.extensions.get::<Met>().copied().filter(|met| met.side == side);
+        Self {
+            context: None,
+            facts: None,
+            started_at: SystemTime::now(),
+            started: Instant::now(),
+            elapsed: Duration::ZERO,
+            is_recorded,
+            ends_at_head: is_recorded && convention.ends_at_head(head),
+            is_head_request: head.method == Method::HEAD,
+            is_connect: head.method == Method::CONNECT,
+            is_nested: met.is_some(),
+            met: met.unwrap_or(Met { side, signals: 0 }),
+            delivery: Delivery::default(),
+            convention,
+        }
+    }
+
+    /// The convention of the layer.
+    pub fn convention(&self) -> &Convention {
+        &self.convention
+    }
+
+    /// The context that the service, its future and its response body run under.
+    pub fn context(&self) -> Context {
+        self.context.clone().unwrap_or_else(Context::current)
+    }
+
+    /// Replaces the context that the service, its future and its response body run under.
+    pub fn set_context(&mut self, context: Context) {
+        self.context = Some(context);
+    }
+
+    /// Reads the facts of the request, if no observer of this pass has yet.
+    pub fn read_facts(&mut self, head: &mut request::Parts) -> &Facts {
+        if self.facts.is_none() {
+            let mut facts = self.convention.read_request(head);
+            if self.convention.has_handler_labels() {
+                facts.set_handler_labels(self.handler_labels());
+            }
+            self.facts = Some(facts);
+        }
+        self.facts.as_ref().expect("the facts were read a line above")
+    }
+
+    /// What is known of the exchange, if an observer has asked for it.
+    pub fn facts(&self) -> Option<&Facts> {
+        self.facts.as_ref()
+    }
+
+    /// Whether the convention's filter lets this exchange be recorded.
+    pub fn is_recorded(&self) -> bool {
+        self.is_recorded
+    }
+
+    /// When the exchange began.
+    pub fn started_at(&self) -> SystemTime {
+        self.started_at
+    }
+
+    /// How long the exchange lasted; zero until it has ended.
+    pub fn elapsed(&self) -> Duration {
+        self.elapsed
+    }
+
+    /// How many bytes of the response body were delivered, where the exchange reached to the end
+    /// of the body.
+    pub fn response_body_size(&self) -> Option<u64> {
+        self.delivery.delivered
+    }
+
+    /// Runs `f` with the span of the exchange, if its context has one.
+    pub(crate) fn with_span(&self, f: impl FnOnce(SpanRef<'_>)) {
+        if let Some(context) = &self.context {
+            f(context.span());
+        }
+    }
+
+    /// Claims a signal of this request: `false` where a layer around this one records it already.
+    pub(crate) fn claim(&mut self, signal: Signal) -> bool {
+        let signal = signal as u8;
+        let is_first = self.met.signals & signal == 0;
+        self.met.signals |= signal;
+        is_first
+    }
+
+    /// Leaves word for the layers further in.
+    pub(super) fn mark(&self, extensions: &mut Extensions) {
+        if self.met.signals != 0 {
+            extensions.insert(self.met);
+        }
+    }
+
+    /// Makes the context current, where the observers set one.
+    pub(super) fn attach(&self) -> Option<ContextGuard> {
+        self.context.clone().map(Context::attach)
+    }
+
+    pub(super) fn respond(&mut self, head: &response::Parts, exact: Option<u64>) {
+        if let Some(facts) = &mut self.facts {
+            self.convention.read_response(facts, head);
+        }
+        let is_event_stream = |value: &HeaderValue| {
+            let value = value.as_bytes();
+            value.get(..EVENT_STREAM.len()).is_some_and(|v| v.eq_ignore_ascii_case(EVENT_STREAM))
+        };
+        self.delivery = Delivery {
+            announced: announced_length(&head.headers).or(exact),
+            delivered: (!self.ends_at_head && !self.is_upgrade(head.status)).then_some(0),
+            is_event_stream: head.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream),
+        };
+    }
+
+    /// Whether nothing of this exchange is left once the response head is there.
+    pub(super) fn ends_with(&self, status: StatusCode) -> bool {
+        self.ends_at_head
+            || self.is_head_request
+            || self.is_upgrade(status)
+            || status.is_informational()
+            || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
+    }
+
+    pub(super) fn deliver(&mut self, bytes: usize) {
+        if let Some(delivered) = &mut self.delivery.delivered {
+            *delivered += bytes as u64;
+        }
+    }
+
+    /// The end of an exchange that is dropped: complete, if there was nothing left to deliver, or
+    /// if it had no end of its own.
+    pub(super) fn dropped(&self) -> End<'static> {
+        let Delivery { announced, delivered, is_event_stream } = self.delivery;
+        // A server's connection stops polling the body once it has written what was announced.
+        let is_delivered = announced.is_some() && announced == delivered;
+        match is_delivered || is_event_stream {
+            true => End::Complete { trailers: None },
+            false => End::Dropped,
+        }
+    }
+
+    pub(super) fn end(&mut self, end: &End<'_>) {
+        self.elapsed = self.started.elapsed();
+        if let Some(facts) = &mut self.facts {
+            self.convention.read_end(facts, end);
+        }
+    }
+
+    fn is_upgrade(&self, status: StatusCode) -> bool {
+        status == StatusCode::SWITCHING_PROTOCOLS || self.is_connect && status.is_success()
+    }
+
+    /// The labels of this request: those of a layer around this one, or new ones.
+    fn handler_labels(&mut self) -> Labels {
+        let context = self.context();
+        let outer = Labels::of(&context).filter(|_| self.is_nested);
+        outer.unwrap_or_else(|| {
+            let labels = Labels::default();
+            self.context = Some(context.with_value(labels.clone()));
+            labels
+        })
+    }
+}
+
+const EVENT_STREAM: &[u8] = b"text/event-stream";

@@ -1,0 +1,79 @@
+//! Ends an exchange exactly once.
+
+use http::response;
+use opentelemetry::ContextGuard;
+
+use super::{Exchange, Observer};
+use crate::end::End;
+
+/// Owns an exchange and the observer's state of it, and travels with them: from the call to the
+/// response future, and on to the response body. Its `Drop` ends what nobody else has ended.
+#[derive(Debug)]
+pub(super) struct Guard<O: Observer> {
+    observer: O,
+    exchange: Exchange,
+    state: Option<O::State>,
+}
+
+impl<O: Observer> Guard<O> {
+    pub(super) fn new(observer: O, exchange: Exchange, state: O::State) -> Self {
+        Self { observer, exchange, state: Some(state) }
+    }
+
+    /// Makes the exchange's context current.
+    pub(super) fn attach(&self) -> Option<ContextGuard> {
+        self.exchange.attach()
+    }
+
+    /// Runs a part of the inner service, and ends the exchange if that part panics.
+    ///
+    /// It can't wait for `Drop` to find the thread panicking: a layer around this one may catch
+    /// the panic and drop the future in peace.
+    pub(super) fn watch<T>(&mut self, part: impl FnOnce() -> T) -> T {
+        let unwinding = Unwinding(self);
+        let value = part();
+        std::mem::forget(unwinding);
+        value
+    }
+
+    /// Takes note of the response head, and of the length of the body where that is known.
+    pub(super) fn respond(&mut self, head: &mut response::Parts, exact: Option<u64>) {
+        self.exchange.respond(head, exact);
+        if let Some(state) = &mut self.state {
+            self.observer.on_response(&self.exchange, state, head);
+        }
+        if self.exchange.ends_with(head.status) {
+            self.end(&End::Complete { trailers: None });
+        }
+    }
+
+    pub(super) fn deliver(&mut self, bytes: usize) {
+        self.exchange.deliver(bytes);
+    }
+
+    pub(super) fn end(&mut self, end: &End<'_>) {
+        // Taken first: whatever the observer does, it hears of one end.
+        if let Some(state) = self.state.take() {
+            self.exchange.end(end);
+            self.observer.on_end(&self.exchange, state);
+        }
+    }
+
+    pub(super) fn has_ended(&self) -> bool {
+        self.state.is_none()
+    }
+}
+
+impl<O: Observer> Drop for Guard<O> {
+    fn drop(&mut self) {
+        self.end(&self.exchange.dropped());
+    }
+}
+
+struct Unwinding<'a, O: Observer>(&'a mut Guard<O>);
+
+impl<O: Observer> Drop for Unwinding<'_, O> {
+    fn drop(&mut self) {
+        self.0.end(&End::Panicked);
+    }
+}

@@ -1,0 +1,1 @@
+//! Header maps as the carriers of propagators.

@@ -1,0 +1,253 @@
+//! Spans: `SERVER` around a service that answers, `CLIENT` around one that asks.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    sync::{Arc, OnceLock},
+};
+
+use http::{request, response};
+use opentelemetry::{
+    Context, global,
+    trace::{Link, Span, SpanBuilder, Status, TraceContextExt, Tracer, TracerProvider},
+};
+use tower_layer::Layer;
+
+use crate::{
+    convention::Convention,
+    observe::{Exchange, Observe, Observer, Signal},
+};
+
+/// Records a span for each exchange.
+///
+/// The span is a child of the current `opentelemetry::Context`: on a server put a
+/// [`PropagationLayer`](crate::PropagationLayer) *outside*, which makes the caller's context
+/// current; on a client put it *inside*, where it sends on the span of this layer.
+/// [`TelemetryLayer`](crate::TelemetryLayer) does both in one pass.
+///
+/// The service, its future and its response body run with the span in the current context, and
+/// the span ends where the exchange ends: at the end of the response body, when the caller goes
+/// away, at an error or a panic.
+///
+/// # Example
+///
+/// ```
+/// use http::{Request, Response};
+/// use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+/// use tower::{Layer, ServiceExt, service_fn};
+/// use tower_telemetry::SpanLayer;
+///
+/// # #[tokio::main(flavor = "current_thread")]
+/// # async fn main() -> Result<(), Box<dyn std::error::Error>> {
+/// let exporter = InMemorySpanExporter::default();
+/// let provider = SdkTracerProvider::builder().with_simple_exporter(exporter.clone()).build();
+///
+/// let service = service_fn(|_: Request<()>| async {
+///     Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+/// });
+/// let service = SpanLayer::server().with_tracer_provider(&provider).layer(service);
+/// service.oneshot(Request::get("/users/7").body(())?).await?;
+///
+/// assert_eq!(exporter.get_finished_spans()?[0].name, "GET");
+/// # Ok(())
+/// # }
+/// ```
+///
+/// # What is emitted
+///
+/// A span named `{method} {http.route}`, or `{method}` where no route is known; the method is
+/// `HTTP` where it is not a known one. Attributes by the semantic conventions v1.45; those marked
+/// † are given at creation, where samplers see them.
+///
+/// | attribute | server | client |
+/// |---|---|---|
+/// | `http.request.method` † | always; `_OTHER` where it is not known | the same |
+/// | `http.request.method_original` † | where it is `_OTHER` | the same |
+/// | `url.path` †, `url.query` † | path, and query where there is one | – |
+/// | `url.scheme` † | `http` or `https` | – |
+/// | `url.full` † | – | always |
+/// | `http.route` | where known, † if it is by then | – |
+/// | `server.address` †, `server.port` † | as requested | as requested, or of the origin |
+/// | `client.address` † | peer, or caller by trusted proxies | – |
+/// | `network.peer.address`, `network.peer.port` | where known | – |
+/// | `user_agent.original` † | where sent | – |
+/// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` | as of the request |
+/// | `http.request.header.*` †, `http.response.header.*` | those allowed | the same |
+/// | `http.response.status_code` | once there is a response | the same |
+/// | `error.type` | see below | see below |
+///
+/// The span's status is `Error` exactly where there is an `error.type`, and unset otherwise; it
+/// never has a description.
+///
+/// | what happened | `error.type` on a server | on a client |
+/// |---|---|---|
+/// | status below 400 | – | – |
+/// | status 4xx | – | the status code |
+/// | status 5xx and above | the status code | the status code |
+/// | the service or the body failed | kind of the error | kind of the error |
+/// | the future or the body was dropped | `cancelled` | –, or that of the status |
+/// | an event stream was dropped by its reader | that of the status | that of the status |
+/// | the service panicked | `panic` | `panic` |
+///
+/// Kinds of errors are those of `io::ErrorKind` (`connection_refused`, `connection_reset`,
+/// `timeout`, ...), of tower (`timeout`, `overloaded`, `closed`; feature `tower`) and of hyper
+/// (`connect`, `canceled`, `closed`, `incomplete_message`, `timeout`, ...; feature `hyper`), the
+/// innermost that is known in the chain of sources; otherwise the name of the error's type, or
+/// `_OTHER` for a boxed one. Messages are never recorded.
+///
+/// # Cardinality
+///
+/// Names are of low cardinality by construction. Values that the other side controls are cut at
+/// [`with_value_limit`](Convention::with_value_limit).
+#[derive(Debug, Clone)]
+pub struct SpanLayer {
+    convention: Convention,
+    observer: SpanObserver,
+}
+
+impl SpanLayer {
+    /// A layer for a service that answers requests.
+    pub fn server() -> Self {
+        Self::new(Convention::server())
+    }
+
+    /// A layer for a service that sends requests.
+    pub fn client() -> Self {
+        Self::new(Convention::client())
+    }
+
+    /// A layer of a configured convention.
+    pub fn new(convention: Convention) -> Self {
+        Self { convention, observer: SpanObserver::default() }
+    }
+
+    /// Uses this provider instead of the global one, which is looked up at the first request.
+    #[must_use]
+    pub fn with_tracer_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
+    {
+        self.observer = SpanObserver::new(provider);
+        self
+    }
+}
+
+impl<S> Layer<S> for SpanLayer {
+    type Service = Observe<S, SpanObserver>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observe::new(inner, self.convention.clone(), self.observer.clone())
+    }
+}
+
+/// The observer of a [`SpanLayer`].
+#[derive(Clone, Default)]
+pub struct SpanObserver {
+    tracer: Arc<OnceLock<Box<dyn StartSpan>>>,
+}
+
+impl SpanObserver {
+    pub(crate) fn new<P>(provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
+    {
+        let tracer: Box<dyn StartSpan> = Box::new(provider.tracer_with_scope(Convention::scope()));
+        Self { tracer: Arc::new(OnceLock::from(tracer)) }
+    }
+
+    fn tracer(&self) -> &dyn StartSpan {
+        &**self.tracer.get_or_init(|| Box::new(global::tracer_with_scope(Convention::scope())))
+    }
+}
+
+impl fmt::Debug for SpanObserver {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("SpanObserver")
+    }
+}
+
+/// A span that somebody will see.
+#[derive(Debug)]
+pub struct Recording {
+    had_route: bool,
+    has_own_name: bool,
+}
+
+impl Observer for SpanObserver {
+    type State = Option<Recording>;
+
+    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+        if !exchange.claim(Signal::Span) || !exchange.is_recorded() {
+            return None;
+        }
+        exchange.read_facts(head);
+        let (convention, facts) = (exchange.convention(), exchange.facts()?);
+        let own_name = convention.overridden_name(head);
+        let recording =
+            Recording { had_route: facts.route().is_some(), has_own_name: own_name.is_some() };
+        let mut builder =
+            SpanBuilder::from_name(own_name.unwrap_or_else(|| convention.span_name(facts)))
+                .with_kind(convention.span_kind())
+                .with_start_time(exchange.started_at());
+        builder.attributes = Some(convention.request_attributes(facts, head));
+        let context = exchange.context();
+        let context = if convention.is_public_endpoint() {
+            let caller = context.span().span_context().clone();
+            let builder = builder.with_links(vec![Link::with_context(caller)]);
+            // A root has no parent at all: samplers take an invalid one for an unsampled one.
+            self.tracer().start(builder, &Context::new(), &context)
+        } else {
+            self.tracer().start(builder, &context, &context)
+        };
+        let is_recording = context.span().is_recording();
+        exchange.set_context(context);
+        is_recording.then_some(recording)
+    }
+
+    fn on_response(
+        &self,
+        exchange: &Exchange,
+        state: &mut Self::State,
+        head: &mut response::Parts,
+    ) {
+        if state.is_some() {
+            let attributes = exchange.convention().response_attributes(head);
+            if !attributes.is_empty() {
+                exchange.with_span(|span| span.set_attributes(attributes));
+            }
+        }
+    }
+
+    fn on_end(&self, exchange: &Exchange, state: Self::State) {
+        let (Some(recording), Some(facts)) = (state, exchange.facts()) else { return };
+        exchange.with_span(|span| {
+            if !recording.had_route && !recording.has_own_name && facts.route().is_some() {
+                span.update_name(exchange.convention().span_name(facts));
+            }
+            span.set_attributes(Convention::end_attributes(facts, recording.had_route));
+            if facts.error_type().is_some() {
+                span.set_status(Status::Error { description: Cow::Borrowed("") });
+            }
+            // The same duration as the metric, also if the system clock was set meanwhile.
+            span.end_with_timestamp(exchange.started_at() + exchange.elapsed());
+        });
+    }
+}
+
+/// A tracer without its type: what it starts goes straight into a context.
+trait StartSpan: Send + Sync {
+    /// Starts a child of `parent`, in a copy of `context`.
+    fn start(&self, builder: SpanBuilder, parent: &Context, context: &Context) -> Context;
+}
+
+impl<T> StartSpan for T
+where
+    T: Tracer + Send + Sync,
+    T::Span: Span + Send + Sync + 'static,
+{
+    fn start(&self, builder: SpanBuilder, parent: &Context, context: &Context) -> Context {
+        context.with_span(self.build_with_context(builder, parent))
+    }
+}

@@ -1,0 +1,159 @@
+//! Propagation, spans and metrics in one pass.
+
+use http::{request, response};
+use opentelemetry::{
+    metrics::MeterProvider,
+    propagation::TextMapPropagator,
+    trace::{Tracer, TracerProvider},
+};
+use tower_layer::Layer;
+
+use crate::{
+    convention::{Convention, Side},
+    metrics::{Active, MetricsObserver},
+    observe::{Exchange, Observe, Observer},
+    propagation::PropagationObserver,
+    span::{Recording, SpanObserver},
+};
+
+/// Propagation, spans and metrics in one pass: what most services want.
+///
+/// It emits the same as [`PropagationLayer`](crate::PropagationLayer),
+/// [`SpanLayer`](crate::SpanLayer) and [`MetricsLayer`](crate::MetricsLayer) nested in the right
+/// order, with one future, one body and one clock. See there for what that is.
+///
+/// # Example
+///
+/// ```
+/// use axum::{Router, routing::get};
+/// use tower_telemetry::TelemetryLayer;
+///
+/// let app: Router = Router::new()
+///     .route("/users/{id}", get(|| async { "hello" }))
+///     .layer(TelemetryLayer::server());
+/// ```
+#[derive(Debug, Clone)]
+pub struct TelemetryLayer {
+    convention: Convention,
+    observer: TelemetryObserver,
+}
+
+impl TelemetryLayer {
+    /// A layer for a service that answers requests.
+    pub fn server() -> Self {
+        Self::new(Convention::server())
+    }
+
+    /// A layer for a service that sends requests.
+    pub fn client() -> Self {
+        Self::new(Convention::client())
+    }
+
+    /// A layer of a configured convention.
+    pub fn new(convention: Convention) -> Self {
+        Self { convention, observer: TelemetryObserver::default() }
+    }
+
+    /// As [`SpanLayer::with_tracer_provider`](crate::SpanLayer::with_tracer_provider).
+    #[must_use]
+    pub fn with_tracer_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: TracerProvider,
+        P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
+    {
+        self.observer.span = SpanObserver::new(provider);
+        self
+    }
+
+    /// As [`MetricsLayer::with_meter_provider`](crate::MetricsLayer::with_meter_provider).
+    #[must_use]
+    pub fn with_meter_provider<P>(mut self, provider: &P) -> Self
+    where
+        P: MeterProvider + ?Sized,
+    {
+        self.observer.metrics = self.observer.metrics.with_meter_provider(provider);
+        self
+    }
+
+    /// As [`PropagationLayer::with_propagator`](crate::PropagationLayer::with_propagator).
+    #[must_use]
+    pub fn with_propagator<P>(mut self, propagator: P) -> Self
+    where
+        P: TextMapPropagator + Send + Sync + 'static,
+    {
+        self.observer.propagation = PropagationObserver::new(propagator);
+        self
+    }
+
+    /// As [`MetricsLayer::with_body_sizes`](crate::MetricsLayer::with_body_sizes).
+    #[must_use]
+    pub fn with_body_sizes(mut self) -> Self {
+        self.observer.metrics = self.observer.metrics.with_body_sizes();
+        self
+    }
+
+    /// As [`MetricsLayer::with_duration_boundaries`](crate::MetricsLayer::with_duration_boundaries).
+    #[must_use]
+    pub fn with_duration_boundaries(mut self, seconds: impl Into<Vec<f64>>) -> Self {
+        self.observer.metrics = self.observer.metrics.with_duration_boundaries(seconds.into());
+        self
+    }
+
+    /// As [`MetricsLayer::with_body_size_boundaries`](crate::MetricsLayer::with_body_size_boundaries).
+    #[must_use]
+    pub fn with_body_size_boundaries(mut self, bytes: impl Into<Vec<f64>>) -> Self {
+        self.observer.metrics = self.observer.metrics.with_body_size_boundaries(bytes.into());
+        self
+    }
+}
+
+impl<S> Layer<S> for TelemetryLayer {
+    type Service = Observe<S, TelemetryObserver>;
+
+    fn layer(&self, inner: S) -> Self::Service {
+        Observe::new(inner, self.convention.clone(), self.observer.clone())
+    }
+}
+
+/// The observer of a [`TelemetryLayer`]: the three others, called in turn.
+#[derive(Debug, Clone, Default)]
+pub struct TelemetryObserver {
+    propagation: PropagationObserver,
+    span: SpanObserver,
+    metrics: MetricsObserver,
+}
+
+impl Observer for TelemetryObserver {
+    type State = (Option<Recording>, Option<Active>);
+
+    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+        // Extraction finds the span its parent; injection needs the span.
+        let side = exchange.convention().side();
+        if side == Side::Server {
+            self.propagation.on_request(exchange, head);
+        }
+        let span = self.span.on_request(exchange, head);
+        let metrics = self.metrics.on_request(exchange, head);
+        if side == Side::Client {
+            self.propagation.on_request(exchange, head);
+        }
+        (span, metrics)
+    }
+
+    fn on_response(
+        &self,
+        exchange: &Exchange,
+        state: &mut Self::State,
+        head: &mut response::Parts,
+    ) {
+        let (span, metrics) = state;
+        self.metrics.on_response(exchange, metrics, head);
+        self.span.on_response(exchange, span, head);
+    }
+
+    fn on_end(&self, exchange: &Exchange, (span, metrics): Self::State) {
+        // While the span is still open: an exemplar then points at it.
+        self.metrics.on_end(exchange, metrics);
+        self.span.on_end(exchange, span);
+    }
+}
