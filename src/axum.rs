@@ -15,8 +15,8 @@ use crate::convention::Route;
 /// added with `Router::route_layer`, tells it the route in time for the end of the exchange, so
 /// that metrics and span have `http.route`, and the span its name. Samplers don't see it.
 ///
-/// Routers mounted with `nest_service` need one of their own, added to the *inner* router. Its
-/// template then is relative to that router, as axum knows no more.
+/// A router mounted with `nest_service` needs one of its own, added to that inner router: axum
+/// knows the whole template only there.
 ///
 /// # Example
 ///

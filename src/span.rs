@@ -188,7 +188,7 @@ impl Observer for SpanObserver {
         let recording =
             Recording { had_route: facts.route().is_some(), has_own_name: own_name.is_some() };
         let mut builder =
-            SpanBuilder::from_name(own_name.unwrap_or_else(|| convention.span_name(facts)))
+            SpanBuilder::from_name(own_name.unwrap_or_else(|| Convention::span_name(facts)))
                 .with_kind(convention.span_kind())
                 .with_start_time(exchange.started_at());
         builder.attributes = Some(convention.request_attributes(facts, head));
@@ -224,7 +224,7 @@ impl Observer for SpanObserver {
         let (Some(recording), Some(facts)) = (state, exchange.facts()) else { return };
         exchange.with_span(|span| {
             if !recording.had_route && !recording.has_own_name && facts.route().is_some() {
-                span.update_name(exchange.convention().span_name(facts));
+                span.update_name(Convention::span_name(facts));
             }
             span.set_attributes(Convention::end_attributes(facts, recording.had_route));
             if facts.error_type().is_some() {

@@ -8,7 +8,10 @@ use std::{
     sync::Arc,
 };
 
-use http::{HeaderMap, HeaderName, header, request, uri::Scheme};
+use http::{
+    HeaderMap, HeaderName, header, request,
+    uri::{Authority, Scheme},
+};
 
 /// A host without brackets, and the port if one is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -105,7 +108,7 @@ impl TrustedProxies {
 
     /// What the trusted proxies say of the original request, if anything.
     fn original<'a>(&self, headers: &'a HeaderMap, peer: Option<IpAddr>) -> Option<Hop<'a>> {
-        let forwarded = self.forwarded.then(|| forwarded_hops(headers)).unwrap_or_default();
+        let forwarded = if self.forwarded { forwarded_hops(headers) } else { Vec::new() };
         if !forwarded.is_empty() {
             let at = self.outermost(&forwarded, |hop| hop.client, peer)?;
             return forwarded.into_iter().nth(at);
@@ -194,9 +197,14 @@ pub(crate) fn server_ends(
 /// The host that a request names: that of its URI, else its `Host`.
 pub(crate) fn requested_host(head: &request::Parts) -> Option<HostPort<'_>> {
     match head.uri.authority() {
-        Some(authority) => host_port(authority.as_str().rsplit('@').next()?),
+        Some(authority) => authority_host(authority),
         None => host_port(only(&head.headers, &header::HOST)?),
     }
+}
+
+/// The host of an authority, without the user before it.
+pub(crate) fn authority_host(authority: &Authority) -> Option<HostPort<'_>> {
+    host_port(authority.as_str().rsplit('@').next()?)
 }
 
 /// The port that a scheme has by itself.
@@ -229,8 +237,8 @@ pub(crate) fn host_port(value: &str) -> Option<HostPort<'_>> {
             Some((host, port)) => (host, Some(port)),
             None => (value, None),
         };
-        // RFC 3986, reg-name.
-        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._~%!$&'()*+,;=".contains(&b);
+        // The reg-name of RFC 3986, less the delimiters that it allows and no host has.
+        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._~%".contains(&b);
         if host.is_empty() || !host.bytes().all(is_name) {
             return None;
         }

@@ -149,10 +149,7 @@ impl Convention {
         let origin = self.settings().origin.as_ref();
         let (uri, host) = match (address::requested_host(head), origin) {
             (Some(host), _) => (&head.uri, Some(host)),
-            (None, Some(origin)) => (
-                origin,
-                origin.authority().and_then(|authority| address::host_port(authority.as_str())),
-            ),
+            (None, Some(origin)) => (origin, origin.authority().and_then(address::authority_host)),
             (None, None) => (&head.uri, None),
         };
         let scheme = uri.scheme().or_else(|| origin?.scheme());

@@ -88,7 +88,7 @@ impl Convention {
     }
 
     /// The name of a span by what is known: `{method} {route}`, else `{method}`.
-    pub(crate) fn span_name(&self, facts: &Facts) -> Cow<'static, str> {
+    pub(crate) fn span_name(facts: &Facts) -> Cow<'static, str> {
         match &facts.route {
             Some(route) => Cow::Owned([facts.method.name(), " ", route].concat()),
             None => match &facts.method.known {
@@ -209,10 +209,8 @@ impl Convention {
         }
         if let Some(status) = facts.status {
             push(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()).into());
-            if self.settings().status_class {
-                if let Some(class) = status_class(status) {
-                    push(names::STATUS_CLASS, class.into());
-                }
+            if let Some(class) = status_class(status).filter(|_| self.settings().status_class) {
+                push(names::STATUS_CLASS, class.into());
             }
         }
         if let Some(kind) = &facts.error_type {

@@ -261,10 +261,10 @@ impl Convention {
     ///
     /// It holds for `url.path`, `url.query`, `url.full`, `user_agent.original`,
     /// `http.request.method_original`, `server.address` and captured headers. The SDK has no such
-    /// limit of its own.
+    /// limit of its own. It is at least 4, so that no value becomes empty.
     #[must_use]
     pub fn with_value_limit(self, bytes: usize) -> Self {
-        self.set(|settings| settings.value_limit = bytes)
+        self.set(|settings| settings.value_limit = bytes.max(4))
     }
 
     /// Whether metrics carry `status_class` (`1xx` to `5xx`) beside the status code: they do by

@@ -1,0 +1,298 @@
+//! Every way an exchange can end: told once, judged right, counted right.
+
+use std::{future::Future, io, panic::AssertUnwindSafe, pin::pin, task};
+
+use futures_util::FutureExt;
+use http::{Method, Request, Response, StatusCode};
+use http_body_util::BodyExt;
+use opentelemetry::trace::Status;
+use tower::{Layer, Service, service_fn};
+use tower_telemetry::{Convention, Side};
+
+use crate::support::{
+    EXPECTED_PANIC, Script,
+    Step::{self, *},
+    Telemetry, attribute, expect_panics, seconds,
+};
+
+/// What the service does.
+#[derive(Clone)]
+enum Answer {
+    Response(StatusCode, &'static [(&'static str, &'static str)], Script),
+    Error,
+    PanicInCall,
+    PanicInFuture,
+    Never,
+}
+
+/// What the caller does.
+#[derive(Debug, Clone, Copy)]
+enum Reader {
+    ReadsAll,
+    ReadsFrames(usize),
+    DropsFuture,
+    DropsFutureUnpolled,
+}
+
+use Reader::*;
+
+/// Runs one exchange, and checks what was told of it. A status of 0 means that there was none.
+#[track_caller]
+fn check(
+    side: Side,
+    method: Method,
+    answer: Answer,
+    reader: Reader,
+    status: u16,
+    error_type: Option<&str>,
+) {
+    expect_panics();
+    let telemetry = Telemetry::new();
+    let convention = match side {
+        Side::Server => Convention::server(),
+        _ => Convention::client(),
+    };
+    let convention = convention.with_end_at_head(|head| head.uri.path() == "/head");
+    let service = service_fn(move |_: Request<String>| {
+        assert!(!matches!(answer, Answer::PanicInCall), "{EXPECTED_PANIC}");
+        let answer = answer.clone();
+        async move {
+            match answer {
+                Answer::Response(status, headers, script) => {
+                    let mut response = Response::builder().status(status);
+                    for (name, value) in headers {
+                        response = response.header(*name, *value);
+                    }
+                    Ok(response.body(script).unwrap())
+                }
+                Answer::Error => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
+                Answer::PanicInFuture => panic!("{EXPECTED_PANIC}"),
+                Answer::PanicInCall => unreachable!("the call has panicked"),
+                Answer::Never => std::future::pending().await,
+            }
+        }
+    });
+    let mut service = telemetry.stack(convention).layer(service);
+    let uri = match reader {
+        ReadsFrames(0) if method == Method::PUT => "http://example.com/head",
+        _ => "http://example.com/users/7",
+    };
+    let request = Request::builder().method(method).uri(uri).body(String::new()).unwrap();
+    // A panic is caught out here, as `CatchPanic` would do it: nothing unwinds when it is dropped.
+    let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
+        let mut future = pin!(AssertUnwindSafe(service.call(request)).catch_unwind());
+        let mut cx = task::Context::from_waker(task::Waker::noop());
+        match reader {
+            DropsFutureUnpolled => return,
+            DropsFuture => assert!(future.as_mut().poll(&mut cx).is_pending()),
+            ReadsAll | ReadsFrames(_) => {
+                let Some(Ok(Ok(response))) = future.now_or_never() else { return };
+                let mut body = response.into_body();
+                let frames = if let ReadsFrames(frames) = reader { frames } else { usize::MAX };
+                for _ in 0..frames {
+                    let mut frame = pin!(AssertUnwindSafe(body.frame()).catch_unwind());
+                    match frame.as_mut().poll(&mut cx) {
+                        task::Poll::Ready(Ok(Some(Ok(_)))) => {}
+                        _ => break,
+                    }
+                }
+                if let ReadsAll = reader {
+                    // Whoever has read to the end may keep the body as long as it likes.
+                    std::mem::forget(body);
+                }
+            }
+        }
+    }));
+    drop(outcome);
+
+    let spans = telemetry.spans();
+    assert_eq!(spans.len(), 1, "the span ended once");
+    let span = &spans[0];
+    let expected = match error_type {
+        Some(_) => Status::Error { description: "".into() },
+        None => Status::Unset,
+    };
+    assert_eq!(span.status, expected);
+    assert_eq!(attribute(span, "error.type").as_deref(), error_type);
+    let code = (status != 0).then(|| status.to_string());
+    assert_eq!(attribute(span, "http.response.status_code").as_deref(), code.as_deref());
+
+    let duration = telemetry.duration();
+    assert_eq!(duration.count, 1, "the duration was recorded once");
+    assert_eq!(duration.sum, seconds(span), "span and metric have one duration");
+    let label = |key: &str| duration.labels.get(key).map(String::as_str);
+    let quoted = error_type.map(|kind| format!("String(({kind:?}))"));
+    assert_eq!(label("error.type"), quoted.as_deref());
+    assert_eq!(label("status_class").is_some(), status != 0);
+    assert_eq!(telemetry.active(), 0, "no request is active any more");
+}
+
+fn answer(steps: &[Step]) -> Answer {
+    Answer::Response(StatusCode::OK, &[], Script::new(steps))
+}
+
+fn status(status: u16, steps: &[Step]) -> Answer {
+    Answer::Response(StatusCode::from_u16(status).unwrap(), &[], Script::new(steps))
+}
+
+fn headers(headers: &'static [(&'static str, &'static str)], steps: &[Step]) -> Answer {
+    Answer::Response(StatusCode::OK, headers, Script::new(steps))
+}
+
+const HALF: &[Step] = &[Data("ab"), Pending];
+const SSE: &[(&str, &str)] = &[("content-type", "text/event-stream; charset=utf-8")];
+
+/// Ends that are the same for both sides.
+#[test]
+fn on_both_sides() {
+    let knows_end = Script { knows_end: true, ..Script::new(&[Data("ab"), Data("cd")]) };
+    let knows_end = Answer::Response(StatusCode::OK, &[], knows_end);
+    let knows_length = Script { knows_length: true, ..Script::new(&[Data("ab"), Pending]) };
+    let knows_length = Answer::Response(StatusCode::OK, &[], knows_length);
+    let empty = Script { knows_end: true, ..Script::default() };
+    let empty = Answer::Response(StatusCode::OK, &[], empty);
+    for side in [Side::Server, Side::Client] {
+        let get = |answer, reader, status, error| {
+            check(side, Method::GET, answer, reader, status, error);
+        };
+        // Complete.
+        get(answer(&[Data("ab"), Data("cd")]), ReadsAll, 200, None);
+        get(answer(&[Data("ab"), Trailers]), ReadsAll, 200, None);
+        get(answer(&[Data("ab"), Trailers]), ReadsFrames(2), 200, None);
+        get(knows_end.clone(), ReadsFrames(2), 200, None);
+        get(knows_length.clone(), ReadsFrames(1), 200, None);
+        get(headers(&[("content-length", "2")], HALF), ReadsFrames(1), 200, None);
+        get(empty.clone(), ReadsFrames(0), 200, None);
+        get(status(204, HALF), ReadsFrames(0), 204, None);
+        get(status(304, HALF), ReadsFrames(0), 304, None);
+        get(status(103, HALF), ReadsFrames(0), 103, None);
+        get(status(101, HALF), ReadsFrames(0), 101, None);
+        check(
+            side,
+            Method::HEAD,
+            headers(&[("content-length", "2")], HALF),
+            ReadsFrames(0),
+            200,
+            None,
+        );
+        check(side, Method::CONNECT, answer(HALF), ReadsFrames(0), 200, None);
+        get(headers(SSE, HALF), ReadsFrames(1), 200, None);
+        check(side, Method::PUT, answer(HALF), ReadsFrames(0), 200, None);
+        // By the status.
+        get(status(500, &[]), ReadsAll, 500, Some("500"));
+        get(status(302, &[]), ReadsAll, 302, None);
+        // Failed.
+        get(Answer::Error, ReadsAll, 0, Some("connection_refused"));
+        get(answer(&[Data("ab"), Error]), ReadsAll, 200, Some("broken_pipe"));
+        get(status(500, &[Error]), ReadsAll, 500, Some("broken_pipe"));
+        get(headers(SSE, &[Data("ab"), Error]), ReadsAll, 200, Some("broken_pipe"));
+        // Panicked.
+        get(Answer::PanicInCall, ReadsAll, 0, Some("panic"));
+        get(Answer::PanicInFuture, ReadsAll, 0, Some("panic"));
+        get(answer(&[Data("ab"), Panic]), ReadsAll, 200, Some("panic"));
+    }
+}
+
+#[test]
+fn on_a_server() {
+    let get = |answer, reader, status, error| {
+        check(Side::Server, Method::GET, answer, reader, status, error)
+    };
+    get(status(404, &[]), ReadsAll, 404, None);
+    get(Answer::Never, DropsFuture, 0, Some("cancelled"));
+    get(Answer::Never, DropsFutureUnpolled, 0, Some("cancelled"));
+    get(answer(HALF), ReadsFrames(0), 200, Some("cancelled"));
+    get(answer(HALF), ReadsFrames(1), 200, Some("cancelled"));
+    get(status(500, HALF), ReadsFrames(1), 500, Some("cancelled"));
+    get(headers(&[("content-length", "4")], HALF), ReadsFrames(1), 200, Some("cancelled"));
+    check(Side::Server, Method::CONNECT, status(403, HALF), ReadsFrames(1), 403, Some("cancelled"));
+}
+
+#[test]
+fn on_a_client() {
+    let get = |answer, reader, status, error| {
+        check(Side::Client, Method::GET, answer, reader, status, error)
+    };
+    get(status(404, &[]), ReadsAll, 404, Some("404"));
+    get(Answer::Never, DropsFuture, 0, None);
+    get(Answer::Never, DropsFutureUnpolled, 0, None);
+    get(answer(HALF), ReadsFrames(0), 200, None);
+    get(answer(HALF), ReadsFrames(1), 200, None);
+    get(status(404, HALF), ReadsFrames(0), 404, Some("404"));
+    get(status(503, HALF), ReadsFrames(1), 503, Some("503"));
+}
+
+/// Frames, trailers, hints and errors come through as they are.
+#[tokio::test]
+async fn a_body_passes_through_untouched() {
+    use http_body::Body;
+    let telemetry = Telemetry::new();
+    let script =
+        Script { knows_end: true, knows_length: true, ..Script::new(&[Data("ab"), Trailers]) };
+    let service = service_fn(move |_: Request<()>| {
+        let script = script.clone();
+        async { Ok::<_, io::Error>(Response::new(script)) }
+    });
+    let mut service = telemetry.stack(Convention::server()).layer(service);
+    let mut body = service.call(Request::new(())).await.unwrap().into_body();
+    assert_eq!(body.size_hint().exact(), Some(2));
+    assert!(!body.is_end_stream());
+    assert_eq!(body.frame().await.unwrap().unwrap().into_data().unwrap(), "ab");
+    assert!(!body.is_end_stream());
+    let trailers = body.frame().await.unwrap().unwrap().into_trailers().unwrap();
+    assert_eq!(trailers["x-checksum"], "1");
+    assert!(body.is_end_stream());
+    assert!(body.frame().await.is_none());
+}
+
+/// Bytes are those delivered, once per exchange; lengths are those announced.
+#[test]
+fn body_sizes() {
+    let sent = |request: Request<String>, answer: Script, frames: usize| {
+        let telemetry = Telemetry::new();
+        let service = service_fn(move |_: Request<String>| {
+            let answer = answer.clone();
+            async { Ok::<_, io::Error>(Response::new(answer)) }
+        });
+        let mut service = telemetry.stack(Convention::server()).layer(service);
+        let mut body = service.call(request).now_or_never().unwrap().unwrap().into_body();
+        for _ in 0..frames {
+            let _ = body.frame().now_or_never();
+        }
+        drop(body);
+        let of = |name| telemetry.points_of(name).first().map(|point| (point.count, point.sum));
+        (of("request.body.size"), of("response.body.size"))
+    };
+    let post = |version, length: Option<&str>| {
+        let mut request = Request::post("/").version(version);
+        if let Some(length) = length {
+            request = request.header("content-length", length);
+        }
+        request.body(String::from("ignored")).unwrap()
+    };
+    use http::Version as V;
+    let five = Script::new(&[Data("0123456789"); 5]);
+    assert_eq!(
+        sent(post(V::HTTP_11, Some("7")), five.clone(), 9),
+        (Some((1, 7.0)), Some((1, 50.0)))
+    );
+    assert_eq!(sent(post(V::HTTP_11, None), five.clone(), 2), (Some((1, 0.0)), Some((1, 20.0))));
+    assert_eq!(sent(post(V::HTTP_2, None), five.clone(), 0), (None, Some((1, 0.0))));
+    for malformed in ["", "+7", "-1", "7, 7", "99999999999999999999"] {
+        assert_eq!(sent(post(V::HTTP_11, Some(malformed)), five.clone(), 0).0, None, "{malformed}");
+    }
+}
+
+/// An exporter's own calls are not recorded: they would never end.
+#[tokio::test]
+async fn suppressed_telemetry_is_not_recorded() {
+    let telemetry = Telemetry::new();
+    let mut service =
+        telemetry.stack(Convention::client()).layer(service_fn(crate::support::hello));
+    let suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    let call = service.call(crate::support::get("http://collector/v1/traces"));
+    drop(suppressed);
+    call.await.unwrap().into_body().collect().await.unwrap();
+    assert!(telemetry.spans().is_empty());
+    assert!(telemetry.points().is_empty());
+}

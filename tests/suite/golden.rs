@@ -1,0 +1,103 @@
+//! The golden telemetry: every span, instrument, unit, boundary and attribute for a fixed set of
+//! requests. It is public API: a change of it needs a line under *Telemetry* in the changelog.
+//!
+//! `UPDATE_GOLDEN=1 cargo test --all-features golden` writes it anew.
+
+use std::{collections::BTreeMap, fmt::Write, io};
+
+use futures_util::FutureExt;
+use http::{Request, Response, Version};
+use http_body_util::BodyExt;
+use tower::{Layer, Service, service_fn};
+use tower_telemetry::{Convention, Route, TrustedProxies};
+
+use crate::support::{Script, Step::*, Telemetry};
+
+const GOLDEN: &str = "tests/suite/golden/telemetry.txt";
+
+#[test]
+fn golden_telemetry() {
+    let mut text = String::new();
+    for (side, convention) in [("server", server()), ("client", Convention::client())] {
+        let telemetry = Telemetry::new();
+        let mut service = telemetry.stack(convention).layer(service_fn(answer));
+        for request in requests() {
+            let Ok(response) = service.call(request).now_or_never().unwrap() else { continue };
+            let _ = response.into_body().collect().now_or_never();
+        }
+        writeln!(text, "=== {side} ===\n").unwrap();
+        for point in telemetry
+            .points()
+            .iter()
+            .map(|p| (p.name.clone(), p))
+            .collect::<BTreeMap<_, _>>()
+            .into_values()
+        {
+            writeln!(text, "instrument {} [{}] {}", point.name, point.unit, point.description)
+                .unwrap();
+            writeln!(text, "    boundaries = {:?}", point.bounds).unwrap();
+        }
+        let scope = telemetry.spans().remove(0).instrumentation_scope;
+        writeln!(text, "scope {} {:?}\n", scope.name(), scope.schema_url().unwrap()).unwrap();
+        writeln!(text, "{}", telemetry.text()).unwrap();
+    }
+    if std::env::var_os("UPDATE_GOLDEN").is_some() {
+        std::fs::write(GOLDEN, &text).unwrap();
+    }
+    let golden = std::fs::read_to_string(GOLDEN).unwrap();
+    assert_eq!(golden, text, "the telemetry has changed: see {GOLDEN}");
+}
+
+fn server() -> Convention {
+    Convention::server()
+        .with_peer(|_| Some("192.0.2.5:4711".parse().unwrap()))
+        .with_trusted_proxies(TrustedProxies::count(1))
+        .with_route(|head| {
+            head.uri.path().starts_with("/users/").then(|| Route::new("/users/{id}"))
+        })
+        .with_request_headers(["x-tenant"])
+        .with_response_headers(["x-answer"])
+}
+
+fn requests() -> Vec<Request<String>> {
+    let request = |method: &str, path: &str| {
+        Request::builder().method(method).uri(format!("https://example.com:8443{path}"))
+    };
+    let build = |builder: http::request::Builder| builder.body(String::from("body")).unwrap();
+    vec![
+        build(
+            request("GET", "/users/7?q=1&sig=s3cret")
+                .header("user-agent", "curl/8")
+                .header("x-tenant", "a"),
+        ),
+        build(request("POST", "/users/7").header("content-length", "4").version(Version::HTTP_2)),
+        build(
+            request("GET", "/forwarded")
+                .header("forwarded", "for=192.0.2.60;proto=http;host=shop.example"),
+        ),
+        build(request("HEAD", "/users/7")),
+        build(request("BREW", "/missing")),
+        build(request("GET", "/fail")),
+        build(request("GET", "/error")),
+        build(request("GET", "/broken")),
+        build(request("GET", "/half")),
+        build(request("GET", "/events")),
+    ]
+}
+
+async fn answer(request: Request<String>) -> Result<Response<Script>, io::Error> {
+    let response = Response::builder().header("x-answer", "42");
+    let steps: &[_] = match request.uri().path() {
+        "/error" => return Err(io::ErrorKind::ConnectionReset.into()),
+        "/broken" => &[Data("first"), Error],
+        "/half" | "/events" => &[Data("first"), Pending],
+        _ => &[Data("first"), Data("last")],
+    };
+    let (status, kind) = match request.uri().path() {
+        "/missing" => (404, "text/plain"),
+        "/fail" => (500, "text/plain"),
+        "/events" => (200, "text/event-stream"),
+        _ => (200, "text/plain"),
+    };
+    Ok(response.status(status).header("content-type", kind).body(Script::new(steps)).unwrap())
+}

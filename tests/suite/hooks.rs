@@ -1,0 +1,211 @@
+//! What the user decides.
+
+use std::convert::Infallible;
+
+use futures_util::FutureExt;
+use http::{Request, Response};
+use http_body_util::BodyExt;
+use opentelemetry::{
+    Context, KeyValue,
+    baggage::BaggageExt,
+    trace::{SpanId, SpanKind, TraceContextExt},
+};
+use tower::{Layer, ServiceExt, service_fn};
+use tower_telemetry::{Convention, Labels};
+
+use crate::support::{Telemetry, attribute, get, hello};
+
+const TRACEPARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+
+fn called() -> Request<String> {
+    let mut request = get("/users/7");
+    request.headers_mut().insert("traceparent", TRACEPARENT.parse().unwrap());
+    request.headers_mut().insert("baggage", "user=7".parse().unwrap());
+    request
+}
+
+/// The trace id and the baggage that a handler sees.
+async fn seen<B>(_: Request<B>) -> Result<Response<String>, Infallible> {
+    let context = Context::current();
+    let trace = context.span().span_context().trace_id();
+    let user = context.baggage().get("user").map(|user| user.to_string());
+    Ok(Response::new(format!("{trace} {}", user.unwrap_or_default())))
+}
+
+async fn text<B>(response: Response<B>) -> String
+where
+    B: http_body::Body<Error: std::fmt::Debug>,
+{
+    let bytes = response.into_body().collect().await.unwrap().to_bytes();
+    String::from_utf8(bytes.to_vec()).unwrap()
+}
+
+#[tokio::test]
+async fn what_is_filtered_is_propagated_all_the_same() {
+    let telemetry = Telemetry::new();
+    let convention = Convention::server().with_filter(|head| head.uri.path() != "/users/7");
+    let stack = telemetry.stack(convention.clone()).layer(service_fn(seen));
+    let nest = telemetry.metrics(convention.clone()).layer(service_fn(seen));
+    let nest = telemetry.span(convention.clone()).layer(nest);
+    let nest = telemetry.propagation(convention).layer(nest);
+    assert_eq!(
+        text(stack.oneshot(called()).await.unwrap()).await,
+        "0af7651916cd43dd8448eb211c80319c 7"
+    );
+    assert_eq!(
+        text(nest.oneshot(called()).await.unwrap()).await,
+        "0af7651916cd43dd8448eb211c80319c 7"
+    );
+    assert!(telemetry.spans().is_empty());
+    assert!(telemetry.points().is_empty());
+}
+
+#[tokio::test]
+async fn a_public_endpoint_links_instead_of_joining() {
+    let telemetry = Telemetry::new();
+    let convention = Convention::server().with_public_endpoint();
+    let stack = telemetry.stack(convention.clone()).layer(service_fn(seen));
+    let body = text(stack.oneshot(called()).await.unwrap()).await;
+    let span = telemetry.span_of(SpanKind::Server);
+    assert_eq!(span.parent_span_id, SpanId::INVALID);
+    assert_ne!(span.span_context.trace_id().to_string(), &TRACEPARENT[3..35]);
+    assert_eq!(body, format!("{} ", span.span_context.trace_id()), "its own trace, and no baggage");
+    let links = &span.links.links;
+    assert_eq!(links.len(), 1);
+    assert_eq!(links[0].span_context.trace_id().to_string(), &TRACEPARENT[3..35]);
+    assert_eq!(links[0].span_context.span_id().to_string(), &TRACEPARENT[36..52]);
+
+    // Without a caller's context there is nothing to link to.
+    let telemetry = Telemetry::new();
+    let stack = telemetry.stack(convention).layer(service_fn(seen));
+    text(stack.oneshot(get("/")).await.unwrap()).await;
+    assert!(telemetry.span_of(SpanKind::Server).links.links.is_empty());
+}
+
+#[tokio::test]
+async fn the_caller_is_the_parent() {
+    let telemetry = Telemetry::new();
+    let stack = telemetry.stack(Convention::server()).layer(service_fn(seen));
+    text(stack.oneshot(called()).await.unwrap()).await;
+    let span = telemetry.span_of(SpanKind::Server);
+    assert_eq!(span.span_context.trace_id().to_string(), &TRACEPARENT[3..35]);
+    assert_eq!(span.parent_span_id.to_string(), &TRACEPARENT[36..52]);
+    assert!(span.parent_span_is_remote);
+}
+
+#[tokio::test]
+async fn attributes_labels_and_names() {
+    let telemetry = Telemetry::new();
+    let convention = Convention::server()
+        .with_handler_labels()
+        .with_span_name(|head| (head.uri.path() == "/users/7").then(|| "a user".into()))
+        .with_request_attributes(|head| {
+            vec![KeyValue::new("of.request", head.headers.len() as i64)]
+        })
+        .with_response_attributes(|head| {
+            vec![KeyValue::new("of.response", head.headers.len() as i64)]
+        })
+        .with_request_labels(|_| {
+            vec![KeyValue::new("label.request", "a"), KeyValue::new("label", 1)]
+        })
+        .with_response_labels(|_| {
+            vec![KeyValue::new("label.response", "b"), KeyValue::new("label", 2)]
+        });
+    let handler = |_: Request<String>| async {
+        let labels = Labels::current().expect("labels are switched on");
+        labels.add(KeyValue::new("label.handler", "early"));
+        Labels::of(&Context::current()).unwrap().add(KeyValue::new("label.handler", "late"));
+        labels.add(KeyValue::new("label", 3));
+        hello(()).await
+    };
+    async fn hello((): ()) -> Result<Response<String>, Infallible> {
+        Ok(Response::new(String::new()))
+    }
+    let stack = telemetry.stack(convention).layer(service_fn(handler));
+    stack.oneshot(called()).await.unwrap();
+    let span = telemetry.span_of(SpanKind::Server);
+    assert_eq!(span.name, "a user");
+    for (key, value) in [
+        ("of.request", "2"),
+        ("of.response", "0"),
+        ("label.request", "a"),
+        ("label.response", "b"),
+        ("label.handler", "late"),
+        ("label", "3"),
+    ] {
+        assert_eq!(attribute(&span, key).as_deref(), Some(value), "{key}");
+    }
+    let labels = telemetry.duration().labels;
+    assert_eq!(labels["label.handler"], "String((\"late\"))");
+    assert_eq!(labels["label"], "I64(3)");
+    assert!(!labels.contains_key("of.request"), "an attribute is no label");
+    let active = &telemetry.points_of("active_requests")[0].labels;
+    assert_eq!(active.len(), 2, "what comes and goes has the same labels both times: {active:?}");
+}
+
+#[test]
+fn labels_are_there_only_where_they_are_asked_for() {
+    let telemetry = Telemetry::new();
+    let service = service_fn(|_: Request<String>| async {
+        assert!(Labels::current().is_none());
+        Ok::<_, Infallible>(Response::new(String::new()))
+    });
+    let stack = telemetry.stack(Convention::server()).layer(service);
+    stack.oneshot(called()).now_or_never().unwrap().unwrap();
+}
+
+/// The layers of a nest share the labels of a request, and an inner exchange has its own.
+#[tokio::test]
+async fn labels_belong_to_one_exchange() {
+    let telemetry = Telemetry::new();
+    let convention = Convention::server().with_handler_labels();
+    let inner = telemetry.stack(convention.clone()).layer(service_fn(|_: Request<String>| async {
+        Labels::current().unwrap().add(KeyValue::new("of", "inner"));
+        Ok::<_, Infallible>(Response::new(String::new()))
+    }));
+    let outer = service_fn(move |_: Request<String>| {
+        let inner = inner.clone();
+        async {
+            inner.oneshot(get("/inner")).await.unwrap();
+            Labels::current().unwrap().add(KeyValue::new("of", "outer"));
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }
+    });
+    let nest = telemetry.metrics(convention.clone()).layer(outer);
+    let nest = telemetry.span(convention).layer(nest);
+    nest.oneshot(get("/outer")).await.unwrap();
+    let spans = telemetry.spans();
+    let of = |path: &str| {
+        let span = spans.iter().find(|span| attribute(span, "url.path").as_deref() == Some(path));
+        attribute(span.unwrap(), "of").unwrap().into_owned()
+    };
+    assert_eq!((of("/inner").as_str(), of("/outer").as_str()), ("inner", "outer"));
+    let mut labels: Vec<_> =
+        telemetry.points_of("request.duration").iter().map(|p| p.labels["of"].clone()).collect();
+    labels.sort();
+    assert_eq!(labels, ["String((\"inner\"))", "String((\"outer\"))"]);
+}
+
+#[test]
+fn the_status_class_has_a_switch() {
+    for (enabled, expected) in [(true, Some("String((\"2xx\"))")), (false, None)] {
+        let telemetry = Telemetry::new();
+        let convention = Convention::server().with_status_class(enabled);
+        let service = telemetry.metrics(convention).layer(service_fn(hello));
+        service.oneshot(get("/")).now_or_never().unwrap().unwrap();
+        let labels = telemetry.duration().labels;
+        assert_eq!(labels.get("status_class").map(String::as_str), expected);
+    }
+}
+
+#[test]
+fn boundaries_are_settable() {
+    let telemetry = Telemetry::new();
+    let layer = telemetry
+        .metrics(Convention::server())
+        .with_duration_boundaries([1.0, 2.0])
+        .with_body_size_boundaries([3.0]);
+    layer.layer(service_fn(hello)).oneshot(get("/")).now_or_never().unwrap().unwrap();
+    assert_eq!(telemetry.duration().bounds, [1.0, 2.0]);
+    assert_eq!(telemetry.points_of("response.body.size")[0].bounds, [3.0]);
+}

@@ -1,0 +1,18 @@
+//! The behaviour of the layers, from outside.
+
+mod support;
+
+mod attributes;
+mod ends;
+mod golden;
+mod hooks;
+mod input;
+mod nest;
+mod once;
+#[cfg(feature = "axum")]
+mod route;
+#[cfg(feature = "axum")]
+mod sockets;
+mod tidy;
+mod tracing;
+mod types;

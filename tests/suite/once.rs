@@ -1,0 +1,107 @@
+//! One span per exchange.
+
+use std::convert::Infallible;
+
+use http::{Request, Response};
+use opentelemetry::trace::SpanKind;
+use tower::{Layer, ServiceExt, service_fn};
+use tower_telemetry::Convention;
+
+use crate::support::{Telemetry, get, hello};
+
+#[tokio::test]
+async fn a_layer_met_twice_records_once() {
+    let (server, client) = (Convention::server, Convention::client);
+    for convention in [server, client] {
+        let telemetry = Telemetry::new();
+        let service = telemetry.stack(convention()).layer(service_fn(hello));
+        let service = telemetry.stack(convention()).layer(service);
+        service.oneshot(get("http://a/")).await.unwrap();
+        assert_eq!(telemetry.spans().len(), 1);
+        assert_eq!(telemetry.duration().count, 1);
+
+        // Also where single layers and the stack of them meet.
+        let telemetry = Telemetry::new();
+        let service = telemetry.stack(convention()).layer(service_fn(hello));
+        let service = telemetry.metrics(convention()).layer(service);
+        let service = telemetry.span(convention()).layer(service);
+        service.oneshot(get("http://a/")).await.unwrap();
+        assert_eq!(telemetry.spans().len(), 1);
+        assert_eq!(telemetry.duration().count, 1);
+    }
+}
+
+#[tokio::test]
+async fn a_call_through_a_client_is_a_new_exchange() {
+    // A proxy passes on the very request it got, extensions and all, to a server in this process.
+    let telemetry = Telemetry::new();
+    let backend = telemetry.stack(Convention::server()).layer(service_fn(hello));
+    let client = telemetry.stack(Convention::client()).layer(backend);
+    let proxy = service_fn(move |request: Request<String>| {
+        let client = client.clone();
+        async move {
+            client.oneshot(request).await.unwrap();
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }
+    });
+    let frontend = telemetry.stack(Convention::server()).layer(proxy);
+    frontend.oneshot(get("http://a/")).await.unwrap();
+    let spans = telemetry.spans();
+    let kinds: Vec<_> = spans.iter().map(|span| span.span_kind.clone()).collect();
+    assert_eq!(kinds, [SpanKind::Server, SpanKind::Client, SpanKind::Server]);
+    assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
+    assert_eq!(spans[1].parent_span_id, spans[2].span_context.span_id());
+    assert_eq!(telemetry.active(), 0);
+}
+
+#[tokio::test]
+async fn a_request_made_anew_is_a_new_exchange() {
+    let telemetry = Telemetry::new();
+    let inner = telemetry.stack(Convention::server()).layer(service_fn(hello));
+    let outer = service_fn(move |_: Request<String>| {
+        let inner = inner.clone();
+        async move {
+            inner.oneshot(get("/inner")).await.unwrap();
+            Ok::<_, Infallible>(Response::new(String::new()))
+        }
+    });
+    let outer = telemetry.stack(Convention::server()).layer(outer);
+    outer.oneshot(get("/outer")).await.unwrap();
+    let spans = telemetry.spans();
+    assert_eq!(spans.len(), 2);
+    assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
+}
+
+/// A retry clones the request's extensions, and each attempt is an exchange of its own.
+#[tokio::test]
+async fn each_attempt_is_an_exchange() {
+    use tower::retry::{Policy, RetryLayer};
+
+    #[derive(Clone)]
+    struct Twice(usize);
+
+    impl<R> Policy<Request<String>, R, Infallible> for Twice {
+        type Future = std::future::Ready<()>;
+
+        fn retry(
+            &mut self,
+            _: &mut Request<String>,
+            _: &mut Result<R, Infallible>,
+        ) -> Option<Self::Future> {
+            self.0 = self.0.checked_sub(1)?;
+            Some(std::future::ready(()))
+        }
+
+        fn clone_request(&mut self, request: &Request<String>) -> Option<Request<String>> {
+            Some(request.clone())
+        }
+    }
+
+    let telemetry = Telemetry::new();
+    let service = telemetry.stack(Convention::client()).layer(service_fn(hello));
+    let service = RetryLayer::new(Twice(2)).layer(service);
+    service.oneshot(get("http://a/")).await.unwrap();
+    assert_eq!(telemetry.spans().len(), 3);
+    let duration = telemetry.points_of("request.duration");
+    assert_eq!(duration.iter().map(|point| point.count).sum::<u64>(), 3);
+}

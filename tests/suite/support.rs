@@ -1,0 +1,327 @@
+//! What the tests share: an SDK that keeps what it is given, bodies that follow a script, and a way
+//! to print telemetry so that it can be compared.
+
+use std::{
+    collections::{BTreeMap, VecDeque},
+    convert::Infallible,
+    fmt::Write,
+    io,
+    pin::Pin,
+    sync::Once,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use bytes::Bytes;
+use http::{HeaderMap, HeaderValue, Request, Response};
+use http_body::{Body, Frame, SizeHint};
+use opentelemetry::{
+    KeyValue,
+    propagation::TextMapCompositePropagator,
+    trace::{SpanKind, Status},
+};
+use opentelemetry_sdk::{
+    metrics::{
+        InMemoryMetricExporter, SdkMeterProvider,
+        data::{AggregatedMetrics, MetricData},
+    },
+    propagation::{BaggagePropagator, TraceContextPropagator},
+    trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData},
+};
+use tower_telemetry::{Convention, MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer};
+
+/// Providers of their own for each test, and what they were given.
+pub(crate) struct Telemetry {
+    spans: InMemorySpanExporter,
+    metrics: InMemoryMetricExporter,
+    pub(crate) tracers: SdkTracerProvider,
+    pub(crate) meters: SdkMeterProvider,
+}
+
+impl Telemetry {
+    pub(crate) fn new() -> Self {
+        Self::sampled(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
+    }
+
+    pub(crate) fn sampled(sampler: Sampler) -> Self {
+        let spans = InMemorySpanExporter::default();
+        let metrics = InMemoryMetricExporter::default();
+        Self {
+            tracers: SdkTracerProvider::builder()
+                .with_sampler(sampler)
+                .with_simple_exporter(spans.clone())
+                .build(),
+            meters: SdkMeterProvider::builder().with_periodic_exporter(metrics.clone()).build(),
+            spans,
+            metrics,
+        }
+    }
+
+    pub(crate) fn stack(&self, convention: Convention) -> TelemetryLayer {
+        TelemetryLayer::new(convention)
+            .with_propagator(propagator())
+            .with_tracer_provider(&self.tracers)
+            .with_meter_provider(&self.meters)
+            .with_body_sizes()
+    }
+
+    pub(crate) fn propagation(&self, convention: Convention) -> PropagationLayer {
+        PropagationLayer::new(convention).with_propagator(propagator())
+    }
+
+    pub(crate) fn span(&self, convention: Convention) -> SpanLayer {
+        SpanLayer::new(convention).with_tracer_provider(&self.tracers)
+    }
+
+    pub(crate) fn metrics(&self, convention: Convention) -> MetricsLayer {
+        MetricsLayer::new(convention).with_meter_provider(&self.meters).with_body_sizes()
+    }
+
+    /// The spans that have ended, in the order of their ends.
+    pub(crate) fn spans(&self) -> Vec<SpanData> {
+        self.spans.get_finished_spans().unwrap()
+    }
+
+    /// The one span of this kind.
+    #[track_caller]
+    pub(crate) fn span_of(&self, kind: SpanKind) -> SpanData {
+        let mut spans: Vec<_> =
+            self.spans().into_iter().filter(|span| span.span_kind == kind).collect();
+        assert_eq!(spans.len(), 1, "one {kind:?} span: {spans:#?}");
+        spans.remove(0)
+    }
+
+    /// All points of all instruments.
+    pub(crate) fn points(&self) -> Vec<Point> {
+        self.metrics.reset();
+        self.meters.force_flush().unwrap();
+        let mut points = Vec::new();
+        for resource in self.metrics.get_finished_metrics().unwrap() {
+            for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()) {
+                let mut push = |labels, count, sum, bounds| {
+                    let (name, unit) = (metric.name().to_owned(), metric.unit().to_owned());
+                    let description = metric.description().to_owned();
+                    points.push(Point { name, unit, description, labels, count, sum, bounds });
+                };
+                match metric.data() {
+                    AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
+                        for p in histogram.data_points() {
+                            let bounds = p.bounds().collect();
+                            push(strings(p.attributes()), p.count(), p.sum(), bounds);
+                        }
+                    }
+                    AggregatedMetrics::U64(MetricData::Histogram(histogram)) => {
+                        for p in histogram.data_points() {
+                            let bounds = p.bounds().collect();
+                            push(strings(p.attributes()), p.count(), p.sum() as f64, bounds);
+                        }
+                    }
+                    AggregatedMetrics::I64(MetricData::Sum(sum)) => {
+                        for p in sum.data_points() {
+                            push(strings(p.attributes()), 1, p.value() as f64, Vec::new());
+                        }
+                    }
+                    other => panic!("an instrument of another kind: {other:?}"),
+                }
+            }
+        }
+        points
+    }
+
+    /// The points of the instrument whose name ends so.
+    pub(crate) fn points_of(&self, name: &str) -> Vec<Point> {
+        self.points().into_iter().filter(|point| point.name.ends_with(name)).collect()
+    }
+
+    #[track_caller]
+    pub(crate) fn duration(&self) -> Point {
+        let mut points = self.points_of("request.duration");
+        assert_eq!(points.len(), 1, "one series of durations: {points:#?}");
+        points.remove(0)
+    }
+
+    /// How many requests are active, over all series.
+    pub(crate) fn active(&self) -> i64 {
+        let points = self.points_of("active_requests");
+        points.iter().map(|point| point.sum as i64).sum()
+    }
+
+    /// Spans and series as text: equal for equal telemetry, whatever ids and times it has.
+    pub(crate) fn text(&self) -> String {
+        let mut text = String::new();
+        let mut spans: Vec<_> = self.spans().iter().map(span_text).collect();
+        spans.sort();
+        text.extend(spans);
+        let mut points: Vec<_> = self.points().iter().map(Point::text).collect();
+        points.sort();
+        text.extend(points);
+        text
+    }
+}
+
+/// One series of one instrument.
+#[derive(Debug, Clone)]
+pub(crate) struct Point {
+    pub(crate) name: String,
+    pub(crate) unit: String,
+    pub(crate) description: String,
+    pub(crate) labels: BTreeMap<String, String>,
+    pub(crate) count: u64,
+    pub(crate) sum: f64,
+    pub(crate) bounds: Vec<f64>,
+}
+
+impl Point {
+    fn text(&self) -> String {
+        let Self { name, labels, count, sum, .. } = self;
+        // Durations differ from run to run.
+        let sum = if self.unit == "s" { String::from("-") } else { sum.to_string() };
+        let mut text = format!("metric {name} count={count} sum={sum}\n");
+        for (key, value) in labels {
+            writeln!(text, "    {key} = {value}").unwrap();
+        }
+        text
+    }
+}
+
+fn span_text(span: &SpanData) -> String {
+    let mut text = format!("span {:?} {:?}\n", span.span_kind, span.name);
+    match &span.status {
+        Status::Unset => {}
+        status => writeln!(text, "    status = {status:?}").unwrap(),
+    }
+    for (key, value) in strings(span.attributes.iter()) {
+        writeln!(text, "    {key} = {value}").unwrap();
+    }
+    if !span.links.links.is_empty() {
+        writeln!(text, "    links = {}", span.links.links.len()).unwrap();
+    }
+    text
+}
+
+/// Attributes with their types, by key; a key that comes twice is an error.
+pub(crate) fn strings<'a>(
+    attributes: impl Iterator<Item = &'a KeyValue>,
+) -> BTreeMap<String, String> {
+    let mut map = BTreeMap::new();
+    for KeyValue { key, value, .. } in attributes {
+        let text = format!("{value:?}").replace("Static(", "(").replace("RefCounted(", "(");
+        let text = text.replace("Owned(", "(");
+        let twice = map.insert(key.to_string(), text);
+        assert!(twice.is_none(), "{key} comes twice");
+    }
+    map
+}
+
+/// The text of a string attribute of a span.
+pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<std::borrow::Cow<'a, str>> {
+    span.attributes.iter().find(|kv| kv.key.as_str() == key).map(|kv| kv.value.as_str())
+}
+
+pub(crate) fn propagator() -> TextMapCompositePropagator {
+    TextMapCompositePropagator::new(vec![
+        Box::new(TraceContextPropagator::new()),
+        Box::new(BaggagePropagator::new()),
+    ])
+}
+
+/// How long a span lasted, in seconds.
+pub(crate) fn seconds(span: &SpanData) -> f64 {
+    span.end_time.duration_since(span.start_time).unwrap().as_secs_f64()
+}
+
+/// Waits for something that another task does; fails loudly where it never does.
+pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+    let waiting = async {
+        while !is_so() {
+            tokio::time::sleep(Duration::from_millis(1)).await;
+        }
+    };
+    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    assert!(waited.is_ok(), "{what} did not happen");
+}
+
+/// Panics that a test means to happen print nothing.
+pub(crate) fn expect_panics() {
+    static HOOK: Once = Once::new();
+    HOOK.call_once(|| {
+        let print = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if info.payload().downcast_ref::<&str>() != Some(&EXPECTED_PANIC) {
+                print(info);
+            }
+        }));
+    });
+}
+
+pub(crate) const EXPECTED_PANIC: &str = "a panic that the test expects";
+
+/// One thing that a [`Script`] does when it is polled.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Step {
+    Data(&'static str),
+    Trailers,
+    Error,
+    Pending,
+    Panic,
+}
+
+/// A response body that does what it is told.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Script {
+    pub(crate) steps: VecDeque<Step>,
+    /// Whether `is_end_stream` tells that nothing follows.
+    pub(crate) knows_end: bool,
+    /// Whether `size_hint` tells the exact length.
+    pub(crate) knows_length: bool,
+}
+
+impl Script {
+    pub(crate) fn new(steps: &[Step]) -> Self {
+        Self { steps: steps.iter().copied().collect(), ..Self::default() }
+    }
+}
+
+impl Body for Script {
+    type Data = Bytes;
+    type Error = io::Error;
+
+    fn poll_frame(
+        mut self: Pin<&mut Self>,
+        _: &mut Context<'_>,
+    ) -> Poll<Option<Result<Frame<Bytes>, io::Error>>> {
+        Poll::Ready(match self.steps.pop_front() {
+            Some(Step::Data(data)) => Some(Ok(Frame::data(Bytes::from_static(data.as_bytes())))),
+            Some(Step::Trailers) => {
+                let mut trailers = HeaderMap::new();
+                trailers.insert("x-checksum", HeaderValue::from_static("1"));
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            Some(Step::Error) => Some(Err(io::ErrorKind::BrokenPipe.into())),
+            Some(Step::Pending) => return Poll::Pending,
+            Some(Step::Panic) => panic!("{EXPECTED_PANIC}"),
+            None => None,
+        })
+    }
+
+    fn is_end_stream(&self) -> bool {
+        self.knows_end && self.steps.is_empty()
+    }
+
+    fn size_hint(&self) -> SizeHint {
+        let length = self.steps.iter().map(|step| match step {
+            Step::Data(data) => data.len() as u64,
+            _ => 0,
+        });
+        if self.knows_length { SizeHint::with_exact(length.sum()) } else { SizeHint::default() }
+    }
+}
+
+/// A service that answers every request with `hello`.
+pub(crate) async fn hello<B>(_: Request<B>) -> Result<Response<String>, Infallible> {
+    Ok(Response::new(String::from("hello")))
+}
+
+pub(crate) fn get(uri: &str) -> Request<String> {
+    Request::get(uri).body(String::new()).unwrap()
+}

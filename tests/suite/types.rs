@@ -1,0 +1,86 @@
+//! Public types are `Send`, `Sync`, `Clone` where they should be, and can be named in a field.
+
+use http::{Request, Response};
+use tower::{Layer, Service, util::BoxCloneSyncService};
+use tower_telemetry::{
+    Convention, Labels, MetricsLayer, PropagationLayer, Route, SpanLayer, TelemetryLayer,
+    TrustedProxies,
+    metrics::MetricsObserver,
+    observe::{Observe, ObserveLayer, ResponseBody, ResponseFuture},
+    propagation::PropagationObserver,
+    span::SpanObserver,
+    telemetry::TelemetryObserver,
+};
+
+use crate::support::Script;
+
+fn is_thread_safe<T: Send + Sync + Clone + std::fmt::Debug + 'static>() {}
+fn is_send<T: Send + 'static>() {}
+fn is_unpin<T: Unpin>() {}
+
+type Inner = BoxCloneSyncService<Request<String>, Response<Script>, std::io::Error>;
+
+/// What a user may write down.
+#[expect(dead_code, reason = "it is enough that the fields can be named")]
+struct Fields<S: Service<Request<String>>> {
+    layers: (PropagationLayer, SpanLayer, MetricsLayer, TelemetryLayer),
+    services: (
+        Observe<S, PropagationObserver>,
+        Observe<S, SpanObserver>,
+        Observe<S, MetricsObserver>,
+        Observe<S, TelemetryObserver>,
+    ),
+    future: ResponseFuture<S::Future, TelemetryObserver>,
+    body: ResponseBody<Script, TelemetryObserver>,
+    other: (Convention, Labels, Route, TrustedProxies),
+}
+
+#[test]
+fn auto_traits() {
+    is_thread_safe::<PropagationLayer>();
+    is_thread_safe::<SpanLayer>();
+    is_thread_safe::<MetricsLayer>();
+    is_thread_safe::<TelemetryLayer>();
+    is_thread_safe::<ObserveLayer<TelemetryObserver>>();
+    is_thread_safe::<Observe<Inner, TelemetryObserver>>();
+    is_thread_safe::<Convention>();
+    is_thread_safe::<Labels>();
+    is_thread_safe::<Route>();
+    is_thread_safe::<TrustedProxies>();
+    is_send::<Fields<Inner>>();
+    is_send::<ResponseFuture<<Inner as Service<Request<String>>>::Future, TelemetryObserver>>();
+    is_send::<ResponseBody<Script, TelemetryObserver>>();
+    is_unpin::<ResponseBody<Script, TelemetryObserver>>();
+}
+
+/// Nothing is asked of a service that is not used: neither `Send` nor `Clone`, no `Display`, no
+/// body in the request.
+#[test]
+fn services_of_any_kind() {
+    struct Local(std::rc::Rc<()>);
+    struct Request_;
+    #[derive(Debug)]
+    struct NoError;
+
+    impl Service<Request<Request_>> for Local {
+        type Response = Response<String>;
+        type Error = NoError;
+        type Future = std::future::Ready<Result<Self::Response, NoError>>;
+
+        fn poll_ready(
+            &mut self,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Result<(), NoError>> {
+            std::task::Poll::Ready(Ok(()))
+        }
+
+        fn call(&mut self, _: Request<Request_>) -> Self::Future {
+            let _ = &self.0;
+            std::future::ready(Ok(Response::new(String::new())))
+        }
+    }
+
+    let mut service = TelemetryLayer::server().layer(Local(std::rc::Rc::new(())));
+    let call = service.call(Request::new(Request_));
+    futures_util::FutureExt::now_or_never(call).unwrap().unwrap();
+}
