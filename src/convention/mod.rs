@@ -3,6 +3,7 @@
 mod address;
 mod error;
 mod facts;
+mod forwarded;
 mod http;
 mod labels;
 mod names;
@@ -14,7 +15,7 @@ use std::{borrow::Cow, error::Error, fmt, net::SocketAddr, sync::Arc};
 use ::http::{HeaderName, Uri, request, response};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
-pub use self::{address::TrustedProxies, facts::Facts, labels::Labels, route::Route};
+pub use self::{facts::Facts, forwarded::TrustedProxies, labels::Labels, route::Route};
 pub(crate) use self::{
     facts::announced_length,
     http::{Instrument, LabelSet},

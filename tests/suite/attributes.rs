@@ -200,7 +200,7 @@ fn methods() {
 
 #[test]
 fn clients() {
-    let rows: [(Convention, http::request::Builder, &str, Option<&str>, Option<&str>); 10] = [
+    let rows = [
         (
             client(),
             Request::get("http://example.com/a?b=c"),

@@ -83,7 +83,7 @@ fn check(
         let mut future = pin!(AssertUnwindSafe(service.call(request)).catch_unwind());
         let mut cx = task::Context::from_waker(task::Waker::noop());
         match reader {
-            DropsFutureUnpolled => return,
+            DropsFutureUnpolled => {}
             DropsFuture => assert!(future.as_mut().poll(&mut cx).is_pending()),
             ReadsAll | ReadsFrames(_) => {
                 let Some(Ok(Ok(response))) = future.now_or_never() else { return };
@@ -196,7 +196,7 @@ fn on_both_sides() {
 #[test]
 fn on_a_server() {
     let get = |answer, reader, status, error| {
-        check(Side::Server, Method::GET, answer, reader, status, error)
+        check(Side::Server, Method::GET, answer, reader, status, error);
     };
     get(status(404, &[]), ReadsAll, 404, None);
     get(Answer::Never, DropsFuture, 0, Some("cancelled"));
@@ -211,7 +211,7 @@ fn on_a_server() {
 #[test]
 fn on_a_client() {
     let get = |answer, reader, status, error| {
-        check(Side::Client, Method::GET, answer, reader, status, error)
+        check(Side::Client, Method::GET, answer, reader, status, error);
     };
     get(status(404, &[]), ReadsAll, 404, Some("404"));
     get(Answer::Never, DropsFuture, 0, None);

@@ -45,7 +45,9 @@ fn golden_telemetry() {
         std::fs::write(GOLDEN, &text).unwrap();
     }
     let golden = std::fs::read_to_string(GOLDEN).unwrap();
-    assert_eq!(golden, text, "the telemetry has changed: see {GOLDEN}");
+    let changed = golden.lines().zip(text.lines()).position(|(golden, now)| golden != now);
+    let changed = changed.map(|line| (line + 1, text.lines().nth(line).unwrap_or_default()));
+    assert!(golden == text, "the telemetry is not that of {GOLDEN}; from line {changed:?} on");
 }
 
 fn server() -> Convention {

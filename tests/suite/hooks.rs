@@ -47,7 +47,7 @@ async fn what_is_filtered_is_propagated_all_the_same() {
     let stack = telemetry.stack(convention.clone()).layer(service_fn(seen));
     let nest = telemetry.metrics(convention.clone()).layer(service_fn(seen));
     let nest = telemetry.span(convention.clone()).layer(nest);
-    let nest = telemetry.propagation(convention).layer(nest);
+    let nest = Telemetry::propagation(convention).layer(nest);
     assert_eq!(
         text(stack.oneshot(called()).await.unwrap()).await,
         "0af7651916cd43dd8448eb211c80319c 7"

@@ -156,7 +156,7 @@ proptest! {
         let convention = side
             .with_trusted_proxies(TrustedProxies::count(hops))
             .with_request_headers(["host", "forwarded"]);
-        let (span, labels) = serve(convention, request.clone());
+        let (span, labels) = serve(convention, request);
         prop_assert!(span.attributes.iter().all(|kv| !kv.value.as_str().is_empty()));
         prop_assert!(span.attributes.iter().all(|kv| kv.value.as_str().len() < 2048));
         let keys: std::collections::BTreeSet<_> = span.attributes.iter().map(|kv| &kv.key).collect();

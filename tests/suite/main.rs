@@ -3,6 +3,7 @@
 mod support;
 
 mod attributes;
+mod context;
 mod ends;
 mod golden;
 mod hooks;

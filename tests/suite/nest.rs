@@ -76,10 +76,10 @@ fn telemetry(convention: Convention, nested: bool) -> (String, Vec<HeaderMap>) {
         (true, tower_telemetry::Side::Server) => {
             let service = telemetry.metrics(convention.clone()).layer(service);
             let service = telemetry.span(convention.clone()).layer(service);
-            run!(telemetry.propagation(convention).layer(service));
+            run!(Telemetry::propagation(convention).layer(service));
         }
         (true, _) => {
-            let service = telemetry.propagation(convention.clone()).layer(service);
+            let service = Telemetry::propagation(convention.clone()).layer(service);
             let service = telemetry.metrics(convention.clone()).layer(service);
             run!(telemetry.span(convention).layer(service));
         }

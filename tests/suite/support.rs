@@ -65,7 +65,7 @@ impl Telemetry {
             .with_body_sizes()
     }
 
-    pub(crate) fn propagation(&self, convention: Convention) -> PropagationLayer {
+    pub(crate) fn propagation(convention: Convention) -> PropagationLayer {
         PropagationLayer::new(convention).with_propagator(propagator())
     }
 

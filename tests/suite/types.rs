@@ -24,12 +24,10 @@ type Inner = BoxCloneSyncService<Request<String>, Response<Script>, std::io::Err
 #[expect(dead_code, reason = "it is enough that the fields can be named")]
 struct Fields<S: Service<Request<String>>> {
     layers: (PropagationLayer, SpanLayer, MetricsLayer, TelemetryLayer),
-    services: (
-        Observe<S, PropagationObserver>,
-        Observe<S, SpanObserver>,
-        Observe<S, MetricsObserver>,
-        Observe<S, TelemetryObserver>,
-    ),
+    propagation: Observe<S, PropagationObserver>,
+    span: Observe<S, SpanObserver>,
+    metrics: Observe<S, MetricsObserver>,
+    telemetry: Observe<S, TelemetryObserver>,
     future: ResponseFuture<S::Future, TelemetryObserver>,
     body: ResponseBody<Script, TelemetryObserver>,
     other: (Convention, Labels, Route, TrustedProxies),

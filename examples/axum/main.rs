@@ -1,0 +1,185 @@
+//! A small shop with telemetry, and no service beside it: spans and metrics are printed.
+//!
+//! ```text
+//! cargo run --all-features --example axum
+//! ```
+
+mod console;
+
+use std::{convert::Infallible, time::Duration};
+
+use axum::{
+    Json, Router,
+    extract::{Path, State},
+    http::{Request, StatusCode, Uri},
+    response::{
+        IntoResponse, Response,
+        sse::{Event, Sse},
+    },
+    routing::{get, post},
+};
+use bytes::Bytes;
+use futures_util::{Stream, StreamExt, stream};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
+use opentelemetry::{
+    KeyValue, global,
+    metrics::{Counter, Histogram},
+    trace::{Span, Tracer},
+};
+use opentelemetry_sdk::{
+    Resource,
+    metrics::{PeriodicReader, SdkMeterProvider},
+    trace::SdkTracerProvider,
+};
+use tokio::{net::TcpListener, signal::unix};
+use tower::{Layer, ServiceExt};
+use tower_telemetry::{Convention, TelemetryLayer, observe::Observe, telemetry::TelemetryObserver};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    let (tracers, meters) = install_providers();
+    let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8000);
+    let listener = TcpListener::bind(("127.0.0.1", port)).await?;
+    let address = listener.local_addr()?;
+    println!("Listening on http://{address}. Try:\n");
+    for (options, path) in TRY {
+        println!("  curl {options}http://{address}{path}");
+    }
+    println!("\nSpans are printed as they end, metrics every 5 seconds. Ctrl-C ends.\n");
+
+    axum::serve(listener, app(address.to_string())).with_graceful_shutdown(shutdown()).await?;
+    // In this order, for what is under way ends while it drains.
+    tracers.shutdown()?;
+    meters.shutdown()?;
+    println!("flushed");
+    Ok(())
+}
+
+const TRY: [(&str, &str); 6] = [
+    ("", "/users/7"),
+    ("--json '{\"amount\": 3}' ", "/orders"),
+    ("", "/proxy"),
+    ("-N ", "/events"),
+    ("", "/fail"),
+    ("", "/healthz  # filtered: nothing is recorded"),
+];
+
+/// The application: one line makes it observable.
+fn app(own_address: String) -> Router {
+    let telemetry = Convention::server().with_filter(|head| head.uri.path() != "/healthz");
+    Router::new()
+        .route("/healthz", get(|| async { "ok" }))
+        .route("/users/{id}", get(user))
+        .route("/orders", post(order))
+        .route("/proxy", get(proxy))
+        .route("/events", get(events))
+        .route("/fail", get(fail))
+        .with_state(Shop::new(own_address))
+        .layer(TelemetryLayer::new(telemetry))
+}
+
+type HttpClient = Observe<Client<HttpConnector, Empty<Bytes>>, TelemetryObserver>;
+
+#[derive(Clone)]
+struct Shop {
+    own_address: String,
+    client: HttpClient,
+    orders: Counter<u64>,
+    order_amount: Histogram<f64>,
+}
+
+impl Shop {
+    fn new(own_address: String) -> Self {
+        let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+        let meter = global::meter("shop");
+        Self {
+            own_address,
+            client: TelemetryLayer::client().layer(client),
+            orders: meter.u64_counter("shop.orders").with_unit("{order}").build(),
+            order_amount: meter.f64_histogram("shop.order.duration").with_unit("s").build(),
+        }
+    }
+}
+
+async fn user(Path(id): Path<u64>) -> String {
+    format!("user {id}\n")
+}
+
+#[derive(serde::Deserialize)]
+struct Order {
+    amount: u64,
+}
+
+/// A business operation: a span of its own with an event, a counter, a latency histogram.
+async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> impl IntoResponse {
+    let started = std::time::Instant::now();
+    let mut span = global::tracer("shop").start("place order");
+    span.set_attribute(KeyValue::new("shop.order.amount", order.amount as i64));
+    tokio::time::sleep(Duration::from_millis(20)).await; // the work
+    span.add_event("paid", vec![KeyValue::new("shop.payment.method", "invoice")]);
+    span.end();
+    shop.orders.add(1, &[]);
+    shop.order_amount.record(started.elapsed().as_secs_f64(), &[]);
+    (StatusCode::CREATED, "ordered\n")
+}
+
+/// Calls another route of this server, so that one trace spans two services.
+async fn proxy(State(shop): State<Shop>) -> Result<String, Failure> {
+    let uri: Uri = format!("http://{}/users/42", shop.own_address).parse()?;
+    let response = shop.client.oneshot(Request::get(uri).body(Empty::new())?).await?;
+    let body = response.into_body().collect().await?.to_bytes();
+    Ok(format!("the other service says: {}", String::from_utf8_lossy(&body)))
+}
+
+async fn events() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
+    Sse::new(stream::iter(1..=5).then(|n| async move {
+        tokio::time::sleep(Duration::from_millis(300)).await;
+        Ok(Event::default().data(format!("event {n}")))
+    }))
+}
+
+async fn fail() -> (StatusCode, &'static str) {
+    (StatusCode::INTERNAL_SERVER_ERROR, "failed, as asked\n")
+}
+
+struct Failure;
+
+impl<E: std::error::Error> From<E> for Failure {
+    fn from(_: E) -> Self {
+        Self
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        (StatusCode::BAD_GATEWAY, "the other service failed\n").into_response()
+    }
+}
+
+fn install_providers() -> (SdkTracerProvider, SdkMeterProvider) {
+    let resource = Resource::builder().with_service_name("shop").build();
+    let tracers = SdkTracerProvider::builder()
+        .with_resource(resource.clone())
+        .with_simple_exporter(console::Console)
+        .build();
+    let reader =
+        PeriodicReader::builder(console::Console).with_interval(Duration::from_secs(5)).build();
+    let meters = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
+    global::set_text_map_propagator(opentelemetry_sdk::propagation::TraceContextPropagator::new());
+    global::set_tracer_provider(tracers.clone());
+    global::set_meter_provider(meters.clone());
+    (tracers, meters)
+}
+
+async fn shutdown() {
+    let mut terminate =
+        unix::signal(unix::SignalKind::terminate()).expect("a signal handler can be installed");
+    tokio::select! {
+        _ = tokio::signal::ctrl_c() => {}
+        _ = terminate.recv() => {}
+    }
+}

@@ -1,0 +1,323 @@
+//! `Forwarded` and `X-Forwarded-*`, as far as the proxies that wrote them are trusted.
+
+use std::{
+    borrow::Cow,
+    fmt,
+    net::{IpAddr, SocketAddr},
+    sync::Arc,
+};
+
+use http::{HeaderMap, HeaderName, header};
+
+use super::address::scheme;
+
+/// Which proxies in front of a server may speak for the caller.
+///
+/// By default none: `Forwarded` and `X-Forwarded-*` can be written by anyone, so they are ignored.
+/// Once proxies are trusted, `server.address`, `server.port`, `url.scheme` and `client.address` are
+/// those of the original request.
+///
+/// Addresses are walked from the nearest proxy outwards, and the walk stops at the first address
+/// that is not a trusted proxy: what a caller writes into these headers lies beyond it.
+///
+/// `Forwarded` (RFC 7239) wins over `X-Forwarded-For`, `-Host` and `-Proto` where a request has
+/// both. A proxy that maintains only one family passes the other on as the caller wrote it; name
+/// the family your proxies maintain with [`only_forwarded`](Self::only_forwarded) or
+/// [`only_x_forwarded`](Self::only_x_forwarded) unless they remove the other.
+///
+/// # Example
+///
+/// ```
+/// use std::net::IpAddr;
+/// use tower_telemetry::{Convention, TrustedProxies};
+///
+/// // One load balancer in front, which sets X-Forwarded-*:
+/// let _ = Convention::server().with_trusted_proxies(TrustedProxies::count(1).only_x_forwarded());
+///
+/// // Whatever connects from the private network is a proxy:
+/// let private = |ip: IpAddr| matches!(ip, IpAddr::V4(ip) if ip.is_private());
+/// let _ = Convention::server().with_trusted_proxies(TrustedProxies::matching(private));
+/// ```
+#[derive(Clone)]
+pub struct TrustedProxies {
+    which: Which,
+    forwarded: bool,
+    x_forwarded: bool,
+}
+
+#[derive(Clone)]
+enum Which {
+    Count(usize),
+    Matching(Arc<dyn Fn(IpAddr) -> bool + Send + Sync>),
+}
+
+impl TrustedProxies {
+    /// Trusts the nearest `count` proxies, whatever their addresses.
+    ///
+    /// With 1, the caller is the last address of `X-Forwarded-For`. With 0, nothing is trusted.
+    pub fn count(count: usize) -> Self {
+        Self::new(Which::Count(count))
+    }
+
+    /// Trusts the proxies whose address `is_proxy` accepts.
+    ///
+    /// The socket peer must be one of them, so it must be known: through axum's `ConnectInfo`
+    /// (feature `axum`) or [`Convention::with_peer`](crate::Convention::with_peer). Without it
+    /// nothing is trusted.
+    pub fn matching<F>(is_proxy: F) -> Self
+    where
+        F: Fn(IpAddr) -> bool + Send + Sync + 'static,
+    {
+        Self::new(Which::Matching(Arc::new(is_proxy)))
+    }
+
+    /// Reads `Forwarded` alone and ignores `X-Forwarded-*`.
+    #[must_use]
+    pub fn only_forwarded(mut self) -> Self {
+        (self.forwarded, self.x_forwarded) = (true, false);
+        self
+    }
+
+    /// Reads `X-Forwarded-*` alone and ignores `Forwarded`.
+    #[must_use]
+    pub fn only_x_forwarded(mut self) -> Self {
+        (self.forwarded, self.x_forwarded) = (false, true);
+        self
+    }
+
+    fn new(which: Which) -> Self {
+        Self { which, forwarded: true, x_forwarded: true }
+    }
+
+    /// What the trusted proxies say of the original request, if anything.
+    pub(super) fn original<'a>(
+        &self,
+        headers: &'a HeaderMap,
+        peer: Option<IpAddr>,
+    ) -> Option<Hop<'a>> {
+        let forwarded = if self.forwarded { forwarded_hops(headers) } else { Vec::new() };
+        if !forwarded.is_empty() {
+            let at = self.outermost(&forwarded, |hop| hop.client, peer)?;
+            return forwarded.into_iter().nth(at);
+        }
+        if !self.x_forwarded {
+            return None;
+        }
+        let clients: Vec<_> = list(headers, &X_FORWARDED_FOR).map(node).collect();
+        let depth = if clients.is_empty() {
+            // Nothing to walk: the nearest proxy speaks, if it is trusted.
+            self.outermost(&[()], |()| None, peer)?;
+            1
+        } else {
+            clients.len() - self.outermost(&clients, |client| *client, peer)?
+        };
+        // A proxy may set one of these lists anew and append to another; each is counted from its
+        // own end, and a list that is shorter was begun by a proxy that is trusted.
+        let from_end =
+            |values: Vec<&'a str>| values.get(values.len().saturating_sub(depth)).copied();
+        Some(Hop {
+            client: clients.get(clients.len().wrapping_sub(depth)).copied().flatten(),
+            host: from_end(list(headers, &X_FORWARDED_HOST).collect()).map(Cow::Borrowed),
+            scheme: from_end(list(headers, &X_FORWARDED_PROTO).collect()).and_then(scheme),
+        })
+    }
+
+    /// The index, in a list that begins with the original caller, of the entry written by the
+    /// outermost trusted proxy; `None` where not even the nearest is trusted.
+    fn outermost<T>(
+        &self,
+        hops: &[T],
+        client: impl Fn(&T) -> Option<IpAddr>,
+        peer: Option<IpAddr>,
+    ) -> Option<usize> {
+        match &self.which {
+            Which::Count(0) => None,
+            Which::Count(count) => Some(hops.len().saturating_sub(*count)),
+            Which::Matching(is_proxy) => {
+                peer.filter(|peer| is_proxy(*peer))?;
+                let stop = hops.iter().rposition(|hop| !client(hop).is_some_and(|ip| is_proxy(ip)));
+                Some(stop.unwrap_or(0))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for TrustedProxies {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let which: &dyn fmt::Debug = match &self.which {
+            Which::Count(count) => count,
+            Which::Matching(_) => &"matching",
+        };
+        f.debug_struct("TrustedProxies")
+            .field("which", which)
+            .field("forwarded", &self.forwarded)
+            .field("x_forwarded", &self.x_forwarded)
+            .finish()
+    }
+}
+
+/// What one proxy says of the request it received.
+#[derive(Default)]
+pub(super) struct Hop<'a> {
+    pub(super) client: Option<IpAddr>,
+    pub(super) host: Option<Cow<'a, str>>,
+    pub(super) scheme: Option<&'static str>,
+}
+
+/// The elements of all `Forwarded` lines, the original caller first.
+fn forwarded_hops(headers: &HeaderMap) -> Vec<Hop<'_>> {
+    headers
+        .get_all(header::FORWARDED)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| split_unquoted(line, ','))
+        .filter(|element| !element.trim().is_empty())
+        .map(|element| {
+            let mut hop = Hop::default();
+            for pair in split_unquoted(element, ';') {
+                let Some((name, value)) = pair.split_once('=') else { continue };
+                let Some(value) = token_or_quoted(value.trim()) else { continue };
+                match name.trim().to_ascii_lowercase().as_str() {
+                    "for" => hop.client = node(&value),
+                    "host" => hop.host = Some(value),
+                    "proto" => hop.scheme = scheme(&value),
+                    _ => {}
+                }
+            }
+            hop
+        })
+        .collect()
+}
+
+/// The members of a comma-separated list, over all its header lines.
+fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &'a str> {
+    headers
+        .get_all(name)
+        .iter()
+        .filter_map(|line| line.to_str().ok())
+        .flat_map(|line| line.split(','))
+        .map(str::trim)
+        .filter(|member| !member.is_empty())
+}
+
+/// An address with or without a port; what is hidden (`_x`, `unknown`) or malformed is `None`.
+fn node(value: &str) -> Option<IpAddr> {
+    let value = value.trim();
+    let ip = value
+        .parse::<IpAddr>()
+        .or_else(|_| value.parse::<SocketAddr>().map(|address| address.ip()))
+        .ok()
+        .or_else(|| value.strip_prefix('[')?.strip_suffix(']')?.parse().ok())?;
+    Some(ip.to_canonical())
+}
+
+fn split_unquoted(value: &str, separator: char) -> impl Iterator<Item = &str> {
+    let (mut quoted, mut escaped) = (false, false);
+    value.split(move |c| {
+        let splits = c == separator && !quoted;
+        match c {
+            _ if escaped => escaped = false,
+            '\\' if quoted => escaped = true,
+            '"' => quoted = !quoted,
+            _ => {}
+        }
+        splits
+    })
+}
+
+fn token_or_quoted(value: &str) -> Option<Cow<'_, str>> {
+    let Some(quoted) = value.strip_prefix('"') else { return Some(Cow::Borrowed(value)) };
+    let inner = quoted.strip_suffix('"')?;
+    if !inner.contains('\\') {
+        return Some(Cow::Borrowed(inner));
+    }
+    let mut escaped = false;
+    let unescaped = inner.chars().filter(|c| {
+        escaped = *c == '\\' && !escaped;
+        !escaped
+    });
+    Some(Cow::Owned(unescaped.collect()))
+}
+
+const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
+const X_FORWARDED_HOST: HeaderName = HeaderName::from_static("x-forwarded-host");
+const X_FORWARDED_PROTO: HeaderName = HeaderName::from_static("x-forwarded-proto");
+
+#[cfg(test)]
+mod tests {
+    use http::Request;
+
+    use super::*;
+    use crate::convention::address::{Ends, server_ends};
+
+    /// Which proxies | the peer | the headers, by `;;` || client | server | scheme
+    const ROWS: &str = "
+        count 0 | 10.0.0.1 | x-forwarded-for: 1.1.1.1 ;; x-forwarded-proto: https || 10.0.0.1 | own | -
+        # An entry is believed if a trusted proxy wrote it, whatever the caller wrote before it.
+        count 1 | 10.0.0.1 | x-forwarded-for: 6.6.6.6, 1.1.1.1 || 1.1.1.1 | own | -
+        count 2 | - | x-forwarded-for: 6.6.6.6, 1.1.1.1, 10.0.0.9 || 1.1.1.1 | own | -
+        count 5 | - | x-forwarded-for: 1.1.1.1, 10.0.0.9 || 1.1.1.1 | own | -
+        # Several lines are one list.
+        count 2 | - | x-forwarded-for: 6.6.6.6 ;; x-forwarded-for: 1.1.1.1 ;; x-forwarded-for: 10.0.0.9 || 1.1.1.1 | own | -
+        count 1 | - | x-forwarded-host: example.com:8443 ;; x-forwarded-proto: HTTPS || - | example.com 8443 | https
+        count 1 | - | x-forwarded-for: [2001:db8::1]:4711 ;; x-forwarded-host: evil, [::1]:80 ;; x-forwarded-proto: ftp || 2001:db8::1 | ::1 80 | -
+        count 1 | - | x-forwarded-for: ::ffff:1.2.3.4 || 1.2.3.4 | own | -
+        # Where the caller is hidden or malformed, the peer is all that is known.
+        count 1 | 10.0.0.1 | x-forwarded-for: unknown ;; x-forwarded-host: a b || 10.0.0.1 | own | -
+        # By address: the peer must be one of them.
+        tens | 7.7.7.7 | x-forwarded-for: 1.1.1.1 || 7.7.7.7 | own | -
+        tens | - | x-forwarded-for: 1.1.1.1 || - | own | -
+        tens | 10.0.0.1 | x-forwarded-for: 6.6.6.6, 1.1.1.1, 10.0.0.3, 10.0.0.2 || 1.1.1.1 | own | -
+        tens | 10.0.0.1 | x-forwarded-for: 10.0.0.3, 10.0.0.2 || 10.0.0.3 | own | -
+        tens | 10.0.0.1 | x-forwarded-proto: https || 10.0.0.1 | own | https
+        # RFC 7239.
+        count 1 | - | forwarded: for=192.0.2.60;proto=http;by=203.0.113.43 || 192.0.2.60 | own | http
+        count 1 | - | forwarded: For=`[2001:db8:cafe::17]:4711`;Host=`example.com:8080`;proto=HTTPS || 2001:db8:cafe::17 | example.com 8080 | https
+        count 2 | - | forwarded: for=6.6.6.6, for=`1.1.1.1:5` ; host=`a\\.b` ;; forwarded: for=10.0.0.9 || 1.1.1.1 | a.b | -
+        count 1 | - | forwarded: for=`a,b;c`;host=x, for=_hidden;host=y || - | y | -
+        count 1 | - | forwarded: for=1.1.1.1 ;; x-forwarded-for: 2.2.2.2 || 1.1.1.1 | own | -
+        count 1 | - | forwarded: for=`1.1.1.1 ;; x-forwarded-for: || - | own | -
+        count 1 | - | forwarded: ;;=;for;host= || - | own | -
+        # One family alone.
+        x-forwarded | - | forwarded: for=1.1.1.1 ;; x-forwarded-for: 2.2.2.2 || 2.2.2.2 | own | -
+        forwarded | - | x-forwarded-for: 2.2.2.2 ;; x-forwarded-proto: https || - | own | -
+    ";
+
+    #[test]
+    fn proxies() {
+        let mut rows = 0;
+        for row in
+            ROWS.lines().map(str::trim).filter(|row| !row.is_empty() && !row.starts_with('#'))
+        {
+            rows += 1;
+            let (given, expected) = row.split_once("||").unwrap();
+            let given: Vec<_> = given.splitn(3, '|').map(str::trim).collect();
+            let expected: Vec<_> = expected.split('|').map(str::trim).collect();
+            let told = |text: &'static str| (text != "-").then_some(text);
+            let trust = match given[0].split_once(' ') {
+                Some((_, count)) => TrustedProxies::count(count.parse().unwrap()),
+                None if given[0] == "forwarded" => TrustedProxies::count(1).only_forwarded(),
+                None if given[0] == "x-forwarded" => TrustedProxies::count(1).only_x_forwarded(),
+                None => TrustedProxies::matching(|ip| ip.to_string().starts_with("10.")),
+            };
+            let mut request = Request::builder().uri("/").header("host", "own");
+            for header in given[2].split(" ;; ") {
+                let (name, value) = header.split_once(':').unwrap();
+                request = request.header(name, value.trim().replace('`', "\""));
+            }
+            let (head, ()) = request.body(()).unwrap().into_parts();
+            let peer = told(given[1]).map(|ip| SocketAddr::new(ip.parse().unwrap(), 1));
+            let server = told(expected[1]).map(|server| match server.split_once(' ') {
+                Some((host, port)) => (host.to_owned(), Some(port.parse().unwrap())),
+                None => (server.to_owned(), None),
+            });
+            let ends = Ends {
+                server,
+                client: told(expected[0]).map(|ip| ip.parse().unwrap()),
+                scheme: told(expected[2]),
+            };
+            assert_eq!(server_ends(&head, peer, Some(&trust)), ends, "{row}");
+        }
+        assert_eq!(rows, 23);
+    }
+}

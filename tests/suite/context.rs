@@ -1,0 +1,84 @@
+//! The span is in the current context wherever the service works.
+
+use std::{
+    convert::Infallible,
+    pin::Pin,
+    sync::{Arc, Mutex},
+    task,
+};
+
+use bytes::Bytes;
+use http::{Request, Response};
+use http_body::{Body, Frame};
+use http_body_util::BodyExt;
+use opentelemetry::{
+    Context,
+    trace::{SpanId, SpanKind, TraceContextExt},
+};
+use tower::{Layer, Service};
+use tower_telemetry::Convention;
+
+use crate::support::{Telemetry, get};
+
+/// Notes which span is current: in the call, in polls of the future, in polls of the body.
+#[derive(Clone, Default)]
+struct Notes(Arc<Mutex<Vec<SpanId>>>);
+
+impl Notes {
+    fn note(&self) {
+        let span = Context::map_current(|context| context.span().span_context().span_id());
+        self.0.lock().unwrap().push(span);
+    }
+}
+
+impl Service<Request<String>> for Notes {
+    type Response = Response<Self>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Response<Self>, Infallible>>>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), Infallible>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, _: Request<String>) -> Self::Future {
+        self.note();
+        let notes = self.clone();
+        Box::pin(async move {
+            notes.note();
+            tokio::task::yield_now().await;
+            notes.note();
+            Ok(Response::new(notes))
+        })
+    }
+}
+
+impl Body for Notes {
+    type Data = Bytes;
+    type Error = Infallible;
+
+    fn poll_frame(
+        self: Pin<&mut Self>,
+        _: &mut task::Context<'_>,
+    ) -> task::Poll<Option<Result<Frame<Bytes>, Infallible>>> {
+        self.note();
+        task::Poll::Ready(None)
+    }
+}
+
+#[tokio::test]
+async fn in_the_call_in_the_future_and_in_the_body() {
+    for convention in [Convention::server(), Convention::client()] {
+        let kind = match convention.side() {
+            tower_telemetry::Side::Server => SpanKind::Server,
+            _ => SpanKind::Client,
+        };
+        let telemetry = Telemetry::new();
+        let notes = Notes::default();
+        let mut service = telemetry.stack(convention).layer(notes.clone());
+        let response = service.call(get("http://a/")).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        let span = telemetry.span_of(kind).span_context.span_id();
+        assert_eq!(*notes.0.lock().unwrap(), [span; 4]);
+        assert!(!Context::current().has_active_span(), "and nowhere else");
+    }
+}
