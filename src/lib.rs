@@ -10,6 +10,7 @@ pub mod observe;
 pub mod propagation;
 pub mod span;
 pub mod telemetry;
+mod traceparent;
 
 #[doc(inline)]
 pub use self::{

@@ -6,16 +6,19 @@ use std::{
     sync::{Arc, OnceLock},
 };
 
-use http::{request, response};
+use http::{HeaderMap, HeaderName, HeaderValue, header, request, response};
 use opentelemetry::{
     Context, global,
-    trace::{Link, Span, SpanBuilder, Status, TraceContextExt, Tracer, TracerProvider},
+    trace::{
+        Link, Span, SpanBuilder, SpanContext, Status, TraceContextExt, Tracer, TracerProvider,
+    },
 };
 use tower_layer::Layer;
 
 use crate::{
     convention::Convention,
     observe::{Exchange, Observe, Observer, Signal},
+    traceparent::TraceParent,
 };
 
 /// Records a span for each exchange.
@@ -168,15 +171,16 @@ impl fmt::Debug for SpanObserver {
     }
 }
 
-/// A span that somebody will see.
+/// What is remembered of a span's beginning.
 #[derive(Debug)]
-pub struct Recording {
+pub struct Started {
+    is_recording: bool,
     had_route: bool,
     has_own_name: bool,
 }
 
 impl Observer for SpanObserver {
-    type State = Option<Recording>;
+    type State = Option<Started>;
 
     fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
         if !exchange.claim(Signal::Span) || !exchange.is_recorded() {
@@ -185,8 +189,7 @@ impl Observer for SpanObserver {
         exchange.read_facts(head);
         let (convention, facts) = (exchange.convention(), exchange.facts()?);
         let own_name = convention.overridden_name(head);
-        let recording =
-            Recording { had_route: facts.route().is_some(), has_own_name: own_name.is_some() };
+        let (had_route, has_own_name) = (facts.route().is_some(), own_name.is_some());
         let mut builder =
             SpanBuilder::from_name(own_name.unwrap_or_else(|| Convention::span_name(facts)))
                 .with_kind(convention.span_kind())
@@ -203,7 +206,7 @@ impl Observer for SpanObserver {
         };
         let is_recording = context.span().is_recording();
         exchange.set_context(context);
-        is_recording.then_some(recording)
+        Some(Started { is_recording, had_route, has_own_name })
     }
 
     fn on_response(
@@ -212,7 +215,11 @@ impl Observer for SpanObserver {
         state: &mut Self::State,
         head: &mut response::Parts,
     ) {
-        if state.is_some() {
+        let Some(started) = state else { return };
+        if let Some(name) = exchange.convention().server_timing() {
+            exchange.with_span(|span| tell_trace(name, span.span_context(), &mut head.headers));
+        }
+        if started.is_recording {
             let attributes = exchange.convention().response_attributes(head);
             if !attributes.is_empty() {
                 exchange.with_span(|span| span.set_attributes(attributes));
@@ -221,12 +228,13 @@ impl Observer for SpanObserver {
     }
 
     fn on_end(&self, exchange: &Exchange, state: Self::State) {
-        let (Some(recording), Some(facts)) = (state, exchange.facts()) else { return };
+        let Some(started) = state.filter(|started| started.is_recording) else { return };
+        let Some(facts) = exchange.facts() else { return };
         exchange.with_span(|span| {
-            if !recording.had_route && !recording.has_own_name && facts.route().is_some() {
+            if !started.had_route && !started.has_own_name && facts.route().is_some() {
                 span.update_name(Convention::span_name(facts));
             }
-            span.set_attributes(Convention::end_attributes(facts, recording.had_route));
+            span.set_attributes(Convention::end_attributes(facts, started.had_route));
             if facts.error_type().is_some() {
                 span.set_status(Status::Error { description: Cow::Borrowed("") });
             }
@@ -235,6 +243,21 @@ impl Observer for SpanObserver {
         });
     }
 }
+
+/// Adds the header by which a caller learns of the trace.
+fn tell_trace(name: &str, span: &SpanContext, headers: &mut HeaderMap) {
+    let Some(parent) = TraceParent::of(span) else { return };
+    let value = format!("{name};desc=\"{}\"", parent.to_text());
+    let Ok(value) = HeaderValue::try_from(value) else { return };
+    // Appending panics where the map is full.
+    let _ = headers.try_append(SERVER_TIMING, value);
+    let _ = headers.try_append(
+        header::ACCESS_CONTROL_EXPOSE_HEADERS,
+        HeaderValue::from_static("Server-Timing"),
+    );
+}
+
+const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// A tracer without its type: what it starts goes straight into a context.
 trait StartSpan: Send + Sync {

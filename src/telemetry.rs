@@ -13,7 +13,7 @@ use crate::{
     metrics::{Active, MetricsObserver},
     observe::{Exchange, Observe, Observer},
     propagation::PropagationObserver,
-    span::{Recording, SpanObserver},
+    span::{SpanObserver, Started},
 };
 
 /// Propagation, spans and metrics in one pass: what most services want.
@@ -81,7 +81,28 @@ impl TelemetryLayer {
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        self.observer.propagation = PropagationObserver::new(propagator);
+        self.observer.propagation = self.observer.propagation.with_propagator(propagator);
+        self
+    }
+
+    /// As [`PropagationLayer::with_destinations`](crate::PropagationLayer::with_destinations).
+    #[must_use]
+    pub fn with_destinations<F>(mut self, sends: F) -> Self
+    where
+        F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    {
+        self.observer.propagation = self.observer.propagation.with_destinations(sends);
+        self
+    }
+
+    /// As
+    /// [`PropagationLayer::with_baggage_destinations`](crate::PropagationLayer::with_baggage_destinations).
+    #[must_use]
+    pub fn with_baggage_destinations<F>(mut self, sends: F) -> Self
+    where
+        F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    {
+        self.observer.propagation = self.observer.propagation.with_baggage_destinations(sends);
         self
     }
 
@@ -124,7 +145,7 @@ pub struct TelemetryObserver {
 }
 
 impl Observer for TelemetryObserver {
-    type State = (Option<Recording>, Option<Active>);
+    type State = (Option<Started>, Option<Active>);
 
     fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
         // Extraction finds the span its parent; injection needs the span.

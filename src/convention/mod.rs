@@ -77,6 +77,7 @@ pub(crate) struct Settings {
     status_class: bool,
     public_endpoint: bool,
     handler_labels: bool,
+    server_timing: Option<Cow<'static, str>>,
     scheme: Option<&'static str>,
     origin: Option<Uri>,
     trusted: Option<TrustedProxies>,
@@ -353,6 +354,25 @@ impl Convention {
         self.set(|settings| settings.handler_labels = true)
     }
 
+    /// Tells callers of a server the id of the trace, in the header `Server-Timing`.
+    ///
+    /// The response gets `Server-Timing: <name>;desc="00-<trace id>-<span id>-<flags>"` of the
+    /// server's span, and `Access-Control-Expose-Headers: Server-Timing`, so that scripts of other
+    /// origins may read it. Browsers' tooling looks for the name `traceparent`; the draft of Trace
+    /// Context Level 3 says `trace`.
+    ///
+    /// Off by default. It tells callers nothing but ids, and none where there is no span.
+    ///
+    /// # Panics
+    ///
+    /// Where `name` is not a token.
+    #[must_use]
+    pub fn with_server_timing(self, name: impl Into<Cow<'static, str>>) -> Self {
+        let name = name.into();
+        assert!(HeaderName::try_from(&*name).is_ok(), "the name of a metric is a token");
+        self.set(|settings| settings.server_timing = Some(name))
+    }
+
     /// Decides `error.type` for errors, where `kind` returns one.
     ///
     /// It is asked for the error of a service or a body, from which `source()` leads on.
@@ -384,6 +404,10 @@ impl Convention {
 
     pub(crate) fn is_public_endpoint(&self) -> bool {
         self.settings.public_endpoint
+    }
+
+    pub(crate) fn server_timing(&self) -> Option<&str> {
+        self.settings.server_timing.as_deref()
     }
 
     pub(crate) fn has_handler_labels(&self) -> bool {
@@ -418,6 +442,7 @@ impl Convention {
                 status_class: true,
                 public_endpoint: false,
                 handler_labels: false,
+                server_timing: None,
                 scheme: None,
                 origin: None,
                 trusted: None,

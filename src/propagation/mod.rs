@@ -1,17 +1,25 @@
 //! Context propagation: the caller's context in, the current context out.
 
-use std::{fmt, sync::Arc};
+mod baggage;
+mod carrier;
+mod trace_context;
+mod w3c;
 
-use http::{request, response};
-use opentelemetry::{
-    Context,
-    baggage::BaggageExt,
-    global,
-    propagation::{Extractor, Injector, TextMapPropagator},
+use std::{
+    fmt,
+    sync::{Arc, OnceLock},
 };
-use opentelemetry_http::{HeaderExtractor, HeaderInjector};
+
+use http::{HeaderMap, request, response};
+use opentelemetry::{Context, baggage::BaggageExt, global, propagation::TextMapPropagator};
 use tower_layer::Layer;
 
+pub use self::{
+    baggage::Baggage,
+    carrier::{HeaderExtractor, HeaderInjector},
+    trace_context::TraceContext,
+    w3c::W3c,
+};
 use crate::{
     convention::{Convention, Side},
     observe::{Exchange, Observe, Observer, Signal},
@@ -23,7 +31,10 @@ use crate::{
 /// shall see that context. On a client it injects the current context into the request: put it
 /// inside of whatever makes a span for the call.
 ///
-/// Works alone, too, without spans or metrics: the caller's context then is passed on as it came.
+/// It works alone, too, without spans or metrics: the caller's context then is passed on as it came.
+///
+/// The propagator is the one given with [`with_propagator`](Self::with_propagator); else the global
+/// one, if one is installed by the first request; else [`W3c`].
 ///
 /// # Example
 ///
@@ -31,12 +42,22 @@ use crate::{
 /// use opentelemetry_sdk::propagation::TraceContextPropagator;
 /// use tower_telemetry::PropagationLayer;
 ///
-/// let layer = PropagationLayer::server().with_propagator(TraceContextPropagator::new());
+/// // W3C trace context and baggage, unless a global propagator is installed:
+/// let layer = PropagationLayer::server();
+///
+/// // Trace context leaves for our own services alone, and baggage for none:
+/// let layer = PropagationLayer::client()
+///     .with_destinations(|request| {
+///         request.uri.host().is_some_and(|host| host.ends_with(".internal"))
+///     })
+///     .with_baggage_destinations(|_| false);
 /// ```
 ///
 /// # What is emitted
 ///
-/// No telemetry. On a client: the headers of the propagator.
+/// No telemetry. On a client: the headers that the propagator names as its fields. They are the
+/// layer's: whatever a request had in them before, say because it was copied from an inbound one,
+/// is replaced, or removed where there is nothing to send.
 #[derive(Debug, Clone)]
 pub struct PropagationLayer {
     convention: Convention,
@@ -65,7 +86,31 @@ impl PropagationLayer {
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        self.observer = PropagationObserver::new(propagator);
+        self.observer = self.observer.with_propagator(propagator);
+        self
+    }
+
+    /// Sends context only with the requests of a client that `sends` accepts, so that it doesn't
+    /// leave for third parties.
+    ///
+    /// The others leave without any of the propagator's headers.
+    #[must_use]
+    pub fn with_destinations<F>(mut self, sends: F) -> Self
+    where
+        F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    {
+        self.observer = self.observer.with_destinations(sends);
+        self
+    }
+
+    /// Sends baggage only with the requests of a client that `sends` accepts, and that
+    /// [`with_destinations`](Self::with_destinations) lets have context at all.
+    #[must_use]
+    pub fn with_baggage_destinations<F>(mut self, sends: F) -> Self
+    where
+        F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    {
+        self.observer = self.observer.with_baggage_destinations(sends);
         self
     }
 }
@@ -82,38 +127,75 @@ impl<S> Layer<S> for PropagationLayer {
 #[derive(Clone, Default)]
 pub struct PropagationObserver {
     propagator: Option<Arc<dyn TextMapPropagator + Send + Sync>>,
+    has_global: Arc<OnceLock<bool>>,
+    destinations: Option<Destinations>,
+    baggage_destinations: Option<Destinations>,
 }
 
+type Destinations = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
+
 impl PropagationObserver {
-    pub(crate) fn new<P>(propagator: P) -> Self
+    pub(crate) fn with_propagator<P>(mut self, propagator: P) -> Self
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        Self { propagator: Some(Arc::new(propagator)) }
+        self.propagator = Some(Arc::new(propagator));
+        self
     }
 
-    fn extract(&self, context: &Context, carrier: &dyn Extractor) -> Context {
+    pub(crate) fn with_destinations<F>(mut self, sends: F) -> Self
+    where
+        F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    {
+        self.destinations = Some(Arc::new(sends));
+        self
+    }
+
+    pub(crate) fn with_baggage_destinations<F>(mut self, sends: F) -> Self
+    where
+        F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
+    {
+        self.baggage_destinations = Some(Arc::new(sends));
+        self
+    }
+
+    fn with<T>(&self, mut f: impl FnMut(&dyn TextMapPropagator) -> T) -> T {
+        // The API's own default does nothing, and names no fields.
+        let has_global = || global::get_text_map_propagator(|global| global.fields().count() > 0);
         match &self.propagator {
-            Some(propagator) => propagator.extract_with_context(context, carrier),
-            None => global::get_text_map_propagator(|propagator| {
-                propagator.extract_with_context(context, carrier)
-            }),
+            Some(propagator) => f(&**propagator),
+            None if *self.has_global.get_or_init(has_global) => global::get_text_map_propagator(f),
+            None => f(&W3c::default()),
         }
     }
 
-    fn inject(&self, context: &Context, carrier: &mut dyn Injector) {
-        match &self.propagator {
-            Some(propagator) => propagator.inject_context(context, carrier),
-            None => global::get_text_map_propagator(|propagator| {
-                propagator.inject_context(context, carrier);
-            }),
-        }
+    fn extract(&self, context: &Context, headers: &HeaderMap) -> Context {
+        self.with(|p| p.extract_with_context(context, &HeaderExtractor::new(headers)))
+    }
+
+    fn inject(&self, context: &Context, head: &mut request::Parts) {
+        let may_send = |rule: &Option<Destinations>| rule.as_ref().is_none_or(|sends| sends(head));
+        let sends = may_send(&self.destinations);
+        let sends_baggage = may_send(&self.baggage_destinations);
+        self.with(|propagator| {
+            for field in propagator.fields() {
+                head.headers.remove(field);
+            }
+            let mut injector = HeaderInjector::new(&mut head.headers);
+            if sends && sends_baggage {
+                propagator.inject_context(context, &mut injector);
+            } else if sends {
+                propagator.inject_context(&context.with_cleared_baggage(), &mut injector);
+            }
+        });
     }
 }
 
 impl fmt::Debug for PropagationObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("PropagationObserver")
+        f.debug_struct("PropagationObserver")
+            .field("propagator", &self.propagator)
+            .finish_non_exhaustive()
     }
 }
 
@@ -126,16 +208,13 @@ impl Observer for PropagationObserver {
         }
         match exchange.convention().side() {
             Side::Server => {
-                let mut context =
-                    self.extract(&exchange.context(), &HeaderExtractor(&head.headers));
+                let mut context = self.extract(&exchange.context(), &head.headers);
                 if exchange.convention().is_public_endpoint() {
                     context = context.with_cleared_baggage();
                 }
                 exchange.set_context(context);
             }
-            Side::Client => {
-                self.inject(&exchange.context(), &mut HeaderInjector(&mut head.headers));
-            }
+            Side::Client => self.inject(&exchange.context(), head),
         }
     }
 

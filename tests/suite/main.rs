@@ -10,6 +10,7 @@ mod hooks;
 mod input;
 mod nest;
 mod once;
+mod propagation;
 #[cfg(feature = "axum")]
 mod route;
 #[cfg(feature = "axum")]

@@ -3,8 +3,17 @@
 use std::{fs, path::Path};
 
 /// The rooms from the bottom up: each uses only those below it.
-const ROOMS: [&str; 8] =
-    ["end", "convention", "observe", "propagation", "span", "metrics", "telemetry", "lib"];
+const ROOMS: [&str; 9] = [
+    "end",
+    "traceparent",
+    "convention",
+    "observe",
+    "propagation",
+    "span",
+    "metrics",
+    "telemetry",
+    "lib",
+];
 
 /// Rooms that know of none above them, and none of each other.
 const SIGNALS: [&str; 3] = ["propagation", "span", "metrics"];

@@ -1,0 +1,90 @@
+//! The grammar of `traceparent` (W3C Trace Context Level 2, section 3.2).
+
+use opentelemetry::{
+    TraceFlags,
+    trace::{SpanContext, SpanId, TraceId},
+};
+
+/// What a `traceparent` says, version and unknown flags aside.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct TraceParent {
+    pub(crate) trace_id: TraceId,
+    pub(crate) span_id: SpanId,
+    pub(crate) flags: TraceFlags,
+}
+
+/// The trace id was made at random; it is sent on for as long as the trace lasts.
+pub(crate) const RANDOM: TraceFlags = TraceFlags::new(0x02);
+
+impl TraceParent {
+    /// What is sent for this span; `None` where it is no valid one.
+    pub(crate) fn of(span: &SpanContext) -> Option<Self> {
+        span.is_valid().then(|| Self {
+            trace_id: span.trace_id(),
+            span_id: span.span_id(),
+            flags: span.trace_flags(),
+        })
+    }
+
+    /// Reads a header's value; `None` where it has to be ignored.
+    pub(crate) fn parse(value: &str) -> Option<Self> {
+        let value = value.trim_matches([' ', '\t']).as_bytes();
+        let (fields, rest) = value.split_first_chunk::<LENGTH>()?;
+        let dashes = [fields[2], fields[35], fields[52]];
+        if dashes != [b'-'; 3] {
+            return None;
+        }
+        let [version] = hex(&fields[..2])?;
+        match (version, rest) {
+            (0xff, _) => return None,
+            (0, []) | (1.., [] | [b'-', ..]) => {}
+            // Version 00 has nothing more, and later ones add more behind a dash.
+            _ => return None,
+        }
+        let [flags] = hex(&fields[53..])?;
+        let parsed = Self {
+            trace_id: TraceId::from(u128::from_be_bytes(hex(&fields[3..35])?)),
+            span_id: SpanId::from(u64::from_be_bytes(hex(&fields[36..52])?)),
+            flags: TraceFlags::new(flags) & KNOWN,
+        };
+        let is_valid = parsed.trace_id != TraceId::INVALID && parsed.span_id != SpanId::INVALID;
+        is_valid.then_some(parsed)
+    }
+
+    /// Writes a header's value: version 00, and flags that this version knows.
+    pub(crate) fn to_text(self) -> String {
+        let mut text = Vec::with_capacity(LENGTH);
+        text.extend_from_slice(b"00-");
+        push_hex(&mut text, &self.trace_id.to_bytes());
+        text.push(b'-');
+        push_hex(&mut text, &self.span_id.to_bytes());
+        text.push(b'-');
+        push_hex(&mut text, &[(self.flags & KNOWN).to_u8()]);
+        String::from_utf8(text).expect("dashes and hexadecimal digits are ASCII")
+    }
+}
+
+const LENGTH: usize = 55;
+const KNOWN: TraceFlags = TraceFlags::new(0x03);
+
+/// Lower-case hexadecimal digits, and nothing else: `from_str_radix` would take a sign.
+fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
+    let digit = |digit: u8| match digit {
+        b'0'..=b'9' => Some(digit - b'0'),
+        b'a'..=b'f' => Some(digit - b'a' + 10),
+        _ => None,
+    };
+    let mut bytes = [0; N];
+    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
+        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+    }
+    Some(bytes)
+}
+
+fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        text.push(DIGITS[usize::from(byte >> 4)]);
+        text.push(DIGITS[usize::from(byte & 0xf)]);
+    }
+}

@@ -1,0 +1,356 @@
+//! The whole way: server layer, handler, client layer; in memory and on the wire.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
+
+use bytes::Bytes;
+use futures_util::FutureExt;
+use http::{HeaderMap, Request, Response, Version};
+use http_body_util::{BodyExt, Full};
+use hyper_util::{
+    client::legacy::Client,
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
+    service::TowerToHyperService,
+};
+use opentelemetry::{
+    Context,
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+    trace::SpanKind,
+};
+use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
+use tokio::net::TcpListener;
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_telemetry::{Convention, PropagationLayer, TelemetryLayer, propagation::W3c};
+
+use super::{headers, only};
+use crate::support::{Telemetry, hello};
+
+const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
+
+/// A service that notes the headers of what it is asked.
+#[derive(Clone, Default)]
+struct Seen(Arc<Mutex<Vec<HeaderMap>>>);
+
+impl Seen {
+    fn service(
+        &self,
+    ) -> impl Service<Request<String>, Response = Response<String>, Error = Infallible, Future: Send>
+    + Clone
+    + Send
+    + use<> {
+        let seen = self.clone();
+        service_fn(move |request: Request<String>| {
+            seen.0.lock().unwrap().push(request.headers().clone());
+            async { Ok(Response::new(String::new())) }
+        })
+    }
+
+    fn last(&self) -> HeaderMap {
+        self.0.lock().unwrap().pop().unwrap()
+    }
+}
+
+fn request(lines: &[(&'static str, &str)]) -> Request<String> {
+    let mut request = Request::get("http://backend.internal/").body(String::new()).unwrap();
+    *request.headers_mut() = headers(lines);
+    request
+}
+
+fn w3c(layer: PropagationLayer) -> PropagationLayer {
+    layer.with_propagator(W3c::new())
+}
+
+/// What a backend sees when a handler calls it, for what came in, with these layers around.
+fn through(lines: &[(&'static str, &str)]) -> HeaderMap {
+    let seen = Seen::default();
+    let client = w3c(PropagationLayer::client()).layer(seen.service());
+    let handler = service_fn(move |_: Request<String>| {
+        let client = client.clone();
+        async move { client.oneshot(request(&[])).await }
+    });
+    let server = w3c(PropagationLayer::server()).layer(handler);
+    server.oneshot(request(lines)).now_or_never().unwrap().unwrap();
+    seen.last()
+}
+
+/// Without spans the caller's context is passed on as it came.
+#[test]
+fn propagation_alone() {
+    let sent = through(&[
+        ("traceparent", PARENT),
+        ("tracestate", "a@@b= 1,c=2"),
+        ("baggage", "k=v;p=%20"),
+    ]);
+    assert_eq!(only(&sent, "traceparent"), Some(PARENT));
+    assert_eq!(only(&sent, "tracestate"), Some("a@@b= 1,c=2"));
+    assert_eq!(only(&sent, "baggage"), Some("k=v;p=%20"));
+    assert!(through(&[]).is_empty());
+    assert!(through(&[("traceparent", "nonsense"), ("tracestate", "a=1")]).is_empty());
+}
+
+/// The same below the full layers where no provider is installed, and with every decision of a
+/// sampler.
+#[test]
+fn with_every_sampling_decision() {
+    let providers = [
+        None,
+        Some((Sampler::AlwaysOn, "03")),
+        Some((Sampler::AlwaysOff, "02")),
+        Some((Sampler::ParentBased(Box::new(Sampler::AlwaysOff)), "03")),
+    ];
+    for provider in providers {
+        let (flags, tracers) = match provider {
+            Some((sampler, flags)) => {
+                (Some(flags), Some(SdkTracerProvider::builder().with_sampler(sampler).build()))
+            }
+            None => (None, None),
+        };
+        let layer = |layer: TelemetryLayer| match &tracers {
+            Some(tracers) => layer.with_tracer_provider(tracers).with_propagator(W3c::new()),
+            None => layer
+                .with_tracer_provider(&opentelemetry::trace::noop::NoopTracerProvider::new())
+                .with_propagator(W3c::new()),
+        };
+        let seen = Seen::default();
+        let client = layer(TelemetryLayer::client()).layer(seen.service());
+        let handler = service_fn(move |_: Request<String>| {
+            let client = client.clone();
+            async move { client.oneshot(request(&[])).await.map(|r| r.map(|_| String::new())) }
+        });
+        let server = layer(TelemetryLayer::server()).layer(handler);
+        let lines = [("traceparent", PARENT), ("tracestate", "a@@b=1,c=2"), ("baggage", "k=v")];
+        server.oneshot(request(&lines)).now_or_never().unwrap().unwrap();
+        let sent = seen.last();
+        let parent = only(&sent, "traceparent").unwrap();
+        match flags {
+            None => assert_eq!(parent, PARENT),
+            Some(flags) => {
+                assert_eq!(&parent[..36], &PARENT[..36]);
+                assert_ne!(&parent[36..52], &PARENT[36..52]);
+                assert_eq!(&parent[53..], flags);
+            }
+        }
+        assert_eq!(only(&sent, "tracestate"), Some("a@@b=1,c=2"));
+        assert_eq!(only(&sent, "baggage"), Some("k=v"));
+    }
+}
+
+/// Headers copied from an inbound request don't leave as if they were ours.
+#[test]
+fn stale_headers_are_replaced_or_removed() {
+    let stale = [
+        ("traceparent", PARENT),
+        ("tracestate", "stale=1"),
+        ("baggage", "stale=1"),
+        ("x-kept", "1"),
+    ];
+    let seen = Seen::default();
+    let layer = w3c(PropagationLayer::client());
+    layer.layer(seen.service()).oneshot(request(&stale)).now_or_never().unwrap().unwrap();
+    let sent = seen.last();
+    assert_eq!(sent.len(), 1, "{sent:?}");
+    assert_eq!(only(&sent, "x-kept"), Some("1"));
+
+    let telemetry = Telemetry::new();
+    let layer = telemetry.stack(Convention::client()).with_propagator(W3c::new());
+    layer.layer(seen.service()).oneshot(request(&stale)).now_or_never().unwrap().unwrap();
+    let sent = seen.last();
+    let span = telemetry.span_of(SpanKind::Client).span_context;
+    let parent = format!("00-{}-{}-01", span.trace_id(), span.span_id());
+    assert_eq!(only(&sent, "traceparent"), Some(&*parent));
+    assert_eq!((only(&sent, "tracestate"), only(&sent, "baggage")), (None, None));
+}
+
+#[test]
+fn context_leaves_for_its_destinations_alone() {
+    use opentelemetry::baggage::BaggageExt;
+    let context = W3c::new().extract_with_context(
+        &Context::new(),
+        &tower_telemetry::propagation::HeaderExtractor::new(&headers(&[("traceparent", PARENT)])),
+    );
+    let context = context.with_baggage([opentelemetry::KeyValue::new("k", "v")]);
+    let is_internal = |head: &http::request::Parts| {
+        head.uri.host().is_some_and(|host| host.ends_with(".internal"))
+    };
+    let all = |_: &http::request::Parts| true;
+    let none = |_: &http::request::Parts| false;
+    let layer = || w3c(PropagationLayer::client());
+    for (layer, uri, trace, baggage) in [
+        (layer(), "http://other.example/", true, true),
+        (layer().with_destinations(is_internal), "http://a.internal/", true, true),
+        (layer().with_destinations(is_internal), "http://other.example/", false, false),
+        (layer().with_baggage_destinations(is_internal), "http://a.internal/", true, true),
+        (layer().with_baggage_destinations(is_internal), "http://other.example/", true, false),
+        (layer().with_destinations(none).with_baggage_destinations(all), "http://a/", false, false),
+    ] {
+        let seen = Seen::default();
+        let mut request = request(&[("traceparent", "stale"), ("baggage", "stale=1")]);
+        *request.uri_mut() = uri.parse().unwrap();
+        let _attached = context.clone().attach();
+        layer.layer(seen.service()).oneshot(request).now_or_never().unwrap().unwrap();
+        let sent = seen.last();
+        assert_eq!(only(&sent, "traceparent"), trace.then_some(PARENT), "{uri}");
+        assert_eq!(only(&sent, "baggage"), baggage.then_some("k=v"), "{uri}");
+    }
+}
+
+/// Propagators of third parties work through the same carriers.
+#[test]
+fn a_propagator_of_another_kind() {
+    #[derive(Debug)]
+    struct Own([String; 1]);
+
+    #[derive(Debug, PartialEq)]
+    struct Id(String);
+
+    impl TextMapPropagator for Own {
+        fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+            if let Some(Id(id)) = cx.get() {
+                injector.set("X-Own", id.clone());
+            }
+        }
+
+        fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+            match extractor.get("X-OWN") {
+                Some(id) => cx.with_value(Id(id.to_owned())),
+                None => cx.clone(),
+            }
+        }
+
+        fn fields(&self) -> FieldIter<'_> {
+            FieldIter::new(&self.0)
+        }
+    }
+
+    let own = || Own([String::from("x-own")]);
+    let seen = Seen::default();
+    let client = PropagationLayer::client().with_propagator(own()).layer(seen.service());
+    let handler = service_fn(move |_: Request<String>| {
+        assert!(Context::map_current(|cx| cx.get::<Id>().is_some()));
+        let client = client.clone();
+        async move { client.oneshot(request(&[("x-own", "stale")])).await }
+    });
+    let server = PropagationLayer::server().with_propagator(own()).layer(handler);
+    server.oneshot(request(&[("x-own", "42")])).now_or_never().unwrap().unwrap();
+    assert_eq!(only(&seen.last(), "x-own"), Some("42"));
+}
+
+/// The trace id goes back to the caller, if asked for, and baggage never.
+#[test]
+fn server_timing() {
+    for (name, expected) in
+        [(None, None), (Some("traceparent"), Some("traceparent")), (Some("trace"), Some("trace"))]
+    {
+        let telemetry = Telemetry::new();
+        let mut convention = Convention::server().with_filter(|head| head.uri.path() != "/healthz");
+        if let Some(name) = name {
+            convention = convention.with_server_timing(name);
+        }
+        let nest = telemetry.span(convention.clone()).layer(service_fn(hello::<String>));
+        let nest = w3c(PropagationLayer::new(convention.clone())).layer(nest);
+        let stack = telemetry.stack(convention).with_propagator(W3c::new());
+        let stack = stack.layer(service_fn(hello::<String>));
+        let lines = [("traceparent", PARENT), ("baggage", "secret=1")];
+        let answers = [
+            stack.clone().oneshot(request(&lines)).now_or_never().unwrap().unwrap().map(drop),
+            nest.oneshot(request(&lines)).now_or_never().unwrap().unwrap().map(drop),
+        ];
+        for (answer, span) in answers.iter().map(|a| a.headers()).zip(telemetry.spans()) {
+            let span = span.span_context;
+            let told = expected.map(|name| {
+                format!("{name};desc=\"00-{}-{}-03\"", span.trace_id(), span.span_id())
+            });
+            assert_eq!(only(answer, "server-timing"), told.as_deref());
+            let exposed = only(answer, "access-control-expose-headers");
+            assert_eq!(exposed, expected.map(|_| "Server-Timing"));
+            assert!(!format!("{answer:?}").contains("secret"));
+        }
+        // Where there is no span, the caller's own is not told as ours.
+        let mut filtered = request(&lines);
+        *filtered.uri_mut() = "/healthz".parse().unwrap();
+        let answer = stack.oneshot(filtered).now_or_never().unwrap().unwrap();
+        assert!(answer.headers().is_empty());
+    }
+}
+
+/// Over real sockets, with several lines and odd names, HTTP/1.1 and HTTP/2.
+#[tokio::test]
+async fn on_the_wire() {
+    for version in [Version::HTTP_11, Version::HTTP_2] {
+        let seen = Seen::default();
+        let backend = serve(seen.service()).await;
+        let client = Client::builder(TokioExecutor::new())
+            .http2_only(version == Version::HTTP_2)
+            .build_http::<Full<Bytes>>();
+        let tracers = SdkTracerProvider::builder().build();
+        let instrumented = TelemetryLayer::client()
+            .with_tracer_provider(&tracers)
+            .with_propagator(W3c::new())
+            .layer(client.clone());
+        let handler = service_fn(move |_: Request<String>| {
+            let client = instrumented.clone();
+            let request = Request::post(&backend).body(Full::default()).unwrap();
+            async move {
+                client.oneshot(request).await.unwrap();
+                Ok::<_, Infallible>(Response::new(String::new()))
+            }
+        });
+        let frontend = TelemetryLayer::server()
+            .with_tracer_provider(&tracers)
+            .with_propagator(W3c::new())
+            .layer(handler);
+        let frontend = serve(frontend).await;
+
+        let mut call = Request::get(&frontend).body(Full::default()).unwrap();
+        *call.headers_mut() = headers(&[
+            ("traceparent", PARENT),
+            ("tracestate", "foo@@bar=1 "),
+            ("tracestate", ""),
+            ("tracestate", "b= 2,c=3"),
+            ("baggage", "k=Am%C3%A9lie"),
+            ("baggage", "l=1;p"),
+        ]);
+        let answer = client.request(call).await.unwrap();
+        assert_eq!(answer.version(), version);
+        answer.into_body().collect().await.unwrap();
+        let sent = seen.last();
+        let parent = only(&sent, "traceparent").unwrap();
+        assert_eq!(&parent[..36], &PARENT[..36]);
+        assert_ne!(&parent[36..52], &PARENT[36..52]);
+        assert_eq!(&parent[53..], "03");
+        assert_eq!(only(&sent, "tracestate"), Some("foo@@bar=1,b= 2,c=3"));
+        let mut baggage: Vec<_> = only(&sent, "baggage").unwrap().split(',').collect();
+        baggage.sort_unstable();
+        assert_eq!(baggage, ["k=Am%C3%A9lie", "l=1;p"]);
+    }
+}
+
+/// Serves on loopback until the test's runtime ends, and returns the address.
+async fn serve<S, B>(service: S) -> String
+where
+    S: Service<Request<String>, Response = Response<B>, Error = Infallible, Future: Send>,
+    S: Clone + Send + 'static,
+    B: http_body::Body<Data: Send, Error: std::error::Error + Send + Sync> + Send + 'static,
+{
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = format!("http://{}/", listener.local_addr().unwrap());
+    tokio::spawn(async move {
+        loop {
+            let (stream, _) = listener.accept().await.unwrap();
+            let service = service.clone();
+            let service = service_fn(move |request: Request<hyper::body::Incoming>| {
+                service.clone().oneshot(request.map(|_| String::new()))
+            });
+            let service = TowerToHyperService::new(service);
+            tokio::spawn(async move {
+                auto::Builder::new(TokioExecutor::new())
+                    .serve_connection(TokioIo::new(stream), service)
+                    .await
+            });
+        }
+    });
+    address
+}
