@@ -7,6 +7,7 @@ mod convention;
 mod end;
 pub mod metrics;
 pub mod observe;
+mod percent;
 pub mod propagation;
 pub mod span;
 pub mod telemetry;

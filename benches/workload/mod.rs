@@ -20,7 +20,7 @@ use tower_telemetry::{
 
 /// What the caller sends.
 #[derive(Debug, Clone, Copy)]
-pub enum Caller {
+pub(crate) enum Caller {
     /// A sampled parent with a `tracestate` of two members.
     SampledWithState,
     /// A sampled parent alone.
@@ -29,16 +29,16 @@ pub enum Caller {
     NotSampled,
 }
 
-pub type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
+pub(crate) type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
 /// The providers of one row.
-pub struct Sdk {
-    pub tracers: SdkTracerProvider,
-    pub meters: SdkMeterProvider,
+pub(crate) struct Sdk {
+    pub(crate) tracers: SdkTracerProvider,
+    pub(crate) meters: SdkMeterProvider,
 }
 
 impl Sdk {
-    pub fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             tracers: SdkTracerProvider::builder()
                 .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)))
@@ -49,23 +49,23 @@ impl Sdk {
         }
     }
 
-    pub fn stack(&self) -> TelemetryLayer {
+    pub(crate) fn stack(&self) -> TelemetryLayer {
         TelemetryLayer::server()
             .with_tracer_provider(&self.tracers)
             .with_meter_provider(&self.meters)
             .with_propagator(W3c::new())
     }
 
-    pub fn span(&self) -> SpanLayer {
+    pub(crate) fn span(&self) -> SpanLayer {
         SpanLayer::server().with_tracer_provider(&self.tracers)
     }
 
-    pub fn metrics(&self) -> MetricsLayer {
+    pub(crate) fn metrics(&self) -> MetricsLayer {
         MetricsLayer::server().with_meter_provider(&self.meters)
     }
 
     /// The services to compare, by name; the first is the one without any layer.
-    pub fn rows(&self) -> Vec<(&'static str, Boxed)> {
+    pub(crate) fn rows(&self) -> Vec<(&'static str, Boxed)> {
         let nest = router().layer(self.metrics()).layer(self.span()).layer(propagation());
         vec![
             ("bare", boxed(router())),
@@ -95,7 +95,7 @@ fn router() -> Router {
 }
 
 /// An outbound call: the bare service, and the client's stack around it.
-pub fn client_rows(sdk: &Sdk) -> Vec<(&'static str, Boxed)> {
+pub(crate) fn client_rows(sdk: &Sdk) -> Vec<(&'static str, Boxed)> {
     let bare = tower::service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(Response::new(Body::from("hello")))
     });
@@ -111,7 +111,7 @@ pub fn client_rows(sdk: &Sdk) -> Vec<(&'static str, Boxed)> {
     ]
 }
 
-pub fn request(caller: Caller) -> Request<Body> {
+pub(crate) fn request(caller: Caller) -> Request<Body> {
     let flags = if let Caller::NotSampled = caller { "00" } else { "01" };
     let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
     let request = Request::get("/users/42?verbose=1")
@@ -130,7 +130,7 @@ pub fn request(caller: Caller) -> Request<Body> {
     request.body(Body::empty()).expect("the request is valid")
 }
 
-pub fn outbound() -> Request<Body> {
+pub(crate) fn outbound() -> Request<Body> {
     Request::get("https://api.example.com/users/42?verbose=1")
         .header("accept", "application/json")
         .body(Body::empty())
@@ -138,7 +138,7 @@ pub fn outbound() -> Request<Body> {
 }
 
 /// One exchange, to the end of the body.
-pub fn exchange(service: &mut Boxed, request: Request<Body>) {
+pub(crate) fn exchange(service: &mut Boxed, request: Request<Body>) {
     let response = service.call(request).now_or_never().expect("nothing waits");
     let Ok(response) = response;
     let body = response.into_body().collect().now_or_never().expect("nothing waits");
@@ -147,7 +147,7 @@ pub fn exchange(service: &mut Boxed, request: Request<Body>) {
 
 /// An observer that does nothing: what remains is the engine.
 #[derive(Clone)]
-pub struct Nothing;
+pub(crate) struct Nothing;
 
 impl Observer for Nothing {
     type State = ();

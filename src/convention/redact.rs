@@ -2,6 +2,8 @@
 
 use std::borrow::Cow;
 
+use crate::percent;
+
 /// What a credential is replaced by.
 pub(crate) const REDACTED: &str = "REDACTED";
 
@@ -20,9 +22,8 @@ pub(crate) const SENSITIVE_QUERY_PARAMETERS: [&str; 7] = [
 /// Replaces the values of sensitive parameters; keys, order and everything else stay as sent.
 pub(crate) fn query<'a, S: AsRef<str>>(query: &'a str, sensitive: &[S]) -> Cow<'a, str> {
     let is_sensitive = |pair: &str| {
-        pair.split_once('=').is_some_and(|(key, _)| {
-            sensitive.iter().any(|name| percent_decoded_eq(key, name.as_ref()))
-        })
+        pair.split_once('=')
+            .is_some_and(|(key, _)| sensitive.iter().any(|name| is_encoded(key, name.as_ref())))
     };
     if !query.split('&').any(is_sensitive) {
         return Cow::Borrowed(query);
@@ -63,30 +64,8 @@ pub(crate) fn cap(value: &str, limit: usize) -> &str {
 }
 
 /// Whether `encoded` means `plain` once its percent escapes are read: `%73ig` is `sig`.
-fn percent_decoded_eq(encoded: &str, plain: &str) -> bool {
-    if !encoded.contains('%') {
-        return encoded == plain;
-    }
-    let mut rest = encoded.as_bytes();
-    let decoded = std::iter::from_fn(|| match rest {
-        [b'%', high, low, tail @ ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit() => {
-            rest = tail;
-            Some(hex(*high) << 4 | hex(*low))
-        }
-        [first, tail @ ..] => {
-            rest = tail;
-            Some(*first)
-        }
-        [] => None,
-    });
-    decoded.eq(plain.bytes())
-}
-
-fn hex(digit: u8) -> u8 {
-    match digit {
-        b'0'..=b'9' => digit - b'0',
-        _ => (digit | 0x20) - b'a' + 10,
-    }
+fn is_encoded(encoded: &str, plain: &str) -> bool {
+    encoded == plain || encoded.contains('%') && percent::octets(encoded).eq(plain.bytes())
 }
 
 #[cfg(test)]

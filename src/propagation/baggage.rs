@@ -8,6 +8,8 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
 };
 
+use crate::percent;
+
 /// Propagates `baggage` by W3C Baggage.
 ///
 /// It is a [`TextMapPropagator`] for any OpenTelemetry code:
@@ -117,7 +119,7 @@ impl<'a> Member<'a> {
         for property in parts {
             push_property(&mut properties, property)?;
         }
-        Some(Self { key, value: decoded(value), properties })
+        Some(Self { key, value: percent::decode(value), properties })
     }
 }
 
@@ -162,50 +164,19 @@ enum Percent {
     Escape,
 }
 
-fn push_encoded(text: &mut String, value: &str, percent: Percent) {
-    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+fn push_encoded(text: &mut String, value: &str, sign: Percent) {
     let bytes = value.as_bytes();
     for (i, byte) in bytes.iter().enumerate() {
         let is_plain = match byte {
-            b'%' => percent == Percent::Escape && escape(&bytes[i..]).is_some(),
+            b'%' => sign == Percent::Escape && percent::escape(&bytes[i..]).is_some(),
             byte => is_octet(*byte),
         };
         if is_plain {
             text.push(char::from(*byte));
         } else {
-            text.push('%');
-            text.push(char::from(DIGITS[usize::from(byte >> 4)]));
-            text.push(char::from(DIGITS[usize::from(byte & 0xf)]));
+            percent::push_escape(text, *byte);
         }
     }
-}
-
-fn decoded(value: &str) -> Cow<'_, str> {
-    if !value.contains('%') {
-        return Cow::Borrowed(value);
-    }
-    let mut bytes = Vec::with_capacity(value.len());
-    let mut rest = value.as_bytes();
-    while let [first, tail @ ..] = rest {
-        match escape(rest) {
-            Some(byte) => {
-                bytes.push(byte);
-                rest = &rest[3..];
-            }
-            None => {
-                bytes.push(*first);
-                rest = tail;
-            }
-        }
-    }
-    Cow::Owned(String::from_utf8_lossy(&bytes).into_owned())
-}
-
-/// The octet that an escape at the beginning of `bytes` stands for.
-fn escape(bytes: &[u8]) -> Option<u8> {
-    let [b'%', high, low, ..] = bytes else { return None };
-    let digit = |digit: u8| char::from(digit).to_digit(16);
-    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
 }
 
 /// RFC 7230, section 3.2.6.

@@ -1,0 +1,45 @@
+//! Percent-encoding (RFC 3986, section 2.1).
+
+use std::borrow::Cow;
+
+/// The octet that an escape at the beginning of `bytes` stands for.
+pub(crate) fn escape(bytes: &[u8]) -> Option<u8> {
+    let [b'%', high, low, ..] = bytes else { return None };
+    let digit = |digit: u8| char::from(digit).to_digit(16);
+    u8::try_from(digit(*high)? << 4 | digit(*low)?).ok()
+}
+
+/// The octets that `text` stands for. A percent sign that begins no escape is itself.
+pub(crate) fn octets(text: &str) -> impl Iterator<Item = u8> + '_ {
+    let mut rest = text.as_bytes();
+    std::iter::from_fn(move || {
+        let (first, tail) = rest.split_first()?;
+        match escape(rest) {
+            Some(octet) => {
+                rest = &rest[3..];
+                Some(octet)
+            }
+            None => {
+                rest = tail;
+                Some(*first)
+            }
+        }
+    })
+}
+
+/// The text that `text` stands for; octets that are not UTF-8 become U+FFFD.
+pub(crate) fn decode(text: &str) -> Cow<'_, str> {
+    if !text.contains('%') {
+        return Cow::Borrowed(text);
+    }
+    let octets: Vec<_> = octets(text).collect();
+    Cow::Owned(String::from_utf8_lossy(&octets).into_owned())
+}
+
+/// Appends the escape of an octet.
+pub(crate) fn push_escape(text: &mut String, octet: u8) {
+    const DIGITS: &[u8; 16] = b"0123456789ABCDEF";
+    text.push('%');
+    text.push(char::from(DIGITS[usize::from(octet >> 4)]));
+    text.push(char::from(DIGITS[usize::from(octet & 0xf)]));
+}
