@@ -15,7 +15,7 @@ mod traceparent;
 
 #[doc(inline)]
 pub use self::{
-    convention::{Convention, Facts, Labels, Route, Side, TrustedProxies},
+    convention::{Convention, Facts, Labels, Protocol, Route, Side, TrustedProxies, filter},
     end::{End, Failure},
     metrics::MetricsLayer,
     propagation::PropagationLayer,

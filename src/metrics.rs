@@ -13,7 +13,7 @@ use opentelemetry::{
 use tower_layer::Layer;
 
 use crate::{
-    convention::{Convention, LabelSet},
+    convention::{Convention, Instrument, LabelSet},
     observe::{Exchange, Observe, Observer, Signal},
 };
 
@@ -204,6 +204,7 @@ impl fmt::Debug for MetricsObserver {
 }
 
 struct Instruments {
+    call_duration: Histogram<f64>,
     duration: Histogram<f64>,
     active_requests: UpDownCounter<i64>,
     body_sizes: Option<BodySizes>,
@@ -216,9 +217,16 @@ struct BodySizes {
 
 impl Instruments {
     fn new(observer: &MetricsObserver, convention: &Convention, meter: &Meter) -> Self {
-        let duration = convention.duration();
+        let duration = |instrument: Instrument| {
+            meter
+                .f64_histogram(instrument.name)
+                .with_unit(instrument.unit)
+                .with_description(instrument.description)
+                .with_boundaries(observer.duration_boundaries.clone())
+                .build()
+        };
         let active = convention.active_requests();
-        let body_size = |instrument: crate::convention::Instrument| {
+        let body_size = |instrument: Instrument| {
             meter
                 .u64_histogram(instrument.name)
                 .with_unit(instrument.unit)
@@ -227,12 +235,8 @@ impl Instruments {
                 .build()
         };
         Self {
-            duration: meter
-                .f64_histogram(duration.name)
-                .with_unit(duration.unit)
-                .with_description(duration.description)
-                .with_boundaries(observer.duration_boundaries.clone())
-                .build(),
+            call_duration: duration(convention.call_duration()),
+            duration: duration(convention.duration()),
             active_requests: meter
                 .i64_up_down_counter(active.name)
                 .with_unit(active.unit)
@@ -246,9 +250,9 @@ impl Instruments {
     }
 }
 
-/// A request that is counted as active, by these labels.
+/// An exchange that is measured, and the labels by which it is counted as active.
 #[derive(Debug)]
-pub struct Active(LabelSet);
+pub struct Active(Option<LabelSet>);
 
 impl Observer for MetricsObserver {
     type State = Option<Active>;
@@ -260,7 +264,9 @@ impl Observer for MetricsObserver {
         exchange.read_facts(head);
         let convention = exchange.convention();
         let labels = convention.active_labels(exchange.facts()?);
-        self.instruments(convention).active_requests.add(1, &labels);
+        if let Some(labels) = &labels {
+            self.instruments(convention).active_requests.add(1, labels);
+        }
         Some(Active(labels))
     }
 
@@ -270,9 +276,13 @@ impl Observer for MetricsObserver {
         let (Some(Active(active)), Some(facts)) = (state, exchange.facts()) else { return };
         let convention = exchange.convention();
         let instruments = self.instruments(convention);
-        instruments.active_requests.add(-1, &active);
         let labels = convention.end_labels(facts);
-        instruments.duration.record(exchange.elapsed().as_secs_f64(), &labels);
+        let seconds = exchange.elapsed().as_secs_f64();
+        let Some(active) = active else {
+            return instruments.call_duration.record(seconds, &labels);
+        };
+        instruments.active_requests.add(-1, &active);
+        instruments.duration.record(seconds, &labels);
         if let Some(sizes) = &instruments.body_sizes {
             if let Some(size) = facts.request_body_size() {
                 sizes.request.record(size, &labels);

@@ -220,7 +220,8 @@ impl Observer for SpanObserver {
             exchange.with_span(|span| tell_trace(name, span.span_context(), &mut head.headers));
         }
         if started.is_recording {
-            let attributes = exchange.convention().response_attributes(head);
+            let Some(facts) = exchange.facts() else { return };
+            let attributes = exchange.convention().response_attributes(facts, head);
             if !attributes.is_empty() {
                 exchange.with_span(|span| span.set_attributes(attributes));
             }
@@ -231,12 +232,14 @@ impl Observer for SpanObserver {
         let Some(started) = state.filter(|started| started.is_recording) else { return };
         let Some(facts) = exchange.facts() else { return };
         exchange.with_span(|span| {
-            if !started.had_route && !started.has_own_name && facts.route().is_some() {
-                span.update_name(Convention::span_name(facts));
+            let new_name = Convention::renamed(facts, started.had_route);
+            if let Some(name) = new_name.filter(|_| !started.has_own_name) {
+                span.update_name(name);
             }
-            span.set_attributes(Convention::end_attributes(facts, started.had_route));
+            span.set_attributes(exchange.convention().end_attributes(facts, started.had_route));
             if facts.error_type().is_some() {
-                span.set_status(Status::Error { description: Cow::Borrowed("") });
+                let message = facts.error_message().unwrap_or_default().to_owned();
+                span.set_status(Status::Error { description: Cow::Owned(message) });
             }
             // The same duration as the metric, also if the system clock was set meanwhile.
             span.end_with_timestamp(exchange.started_at() + exchange.elapsed());

@@ -38,6 +38,15 @@ impl Convention {
         }
     }
 
+    /// The first error of type `E` in the chain of sources.
+    #[cfg(feature = "tonic")]
+    pub(super) fn find_source<'a, E: Error + 'static>(
+        &self,
+        error: &'a (dyn Any + 'static),
+    ) -> Option<&'a E> {
+        chain(self.as_error(error)?).find_map(|error| error.downcast_ref())
+    }
+
     /// A service's error is of any type; this is how it becomes one with a chain of sources.
     fn as_error<'a>(&self, error: &'a (dyn Any + 'static)) -> Option<&'a (dyn Error + 'static)> {
         if let Some(boxed) = error.downcast_ref::<BoxError>() {
@@ -62,6 +71,10 @@ const KNOWN_TYPES: &[DowncastFn] = &[
     downcast::<hyper::Error>,
     #[cfg(feature = "hyper")]
     downcast::<hyper_util::client::legacy::Error>,
+    #[cfg(feature = "tonic")]
+    downcast::<tonic::Status>,
+    #[cfg(feature = "tonic")]
+    downcast::<tonic::transport::Error>,
     #[cfg(feature = "tower")]
     downcast::<tower::timeout::error::Elapsed>,
     #[cfg(feature = "tower")]
@@ -99,11 +112,19 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     } else if error.is::<tower::buffer::error::Closed>() {
         return Some("closed");
     }
+    #[cfg(feature = "tonic")]
+    if error.is::<tonic::TimeoutExpired>() {
+        return Some("timeout");
+    } else if error.is::<tonic::ConnectError>() {
+        return Some("connect");
+    }
     #[cfg(feature = "hyper")]
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         return hyper_kind(error);
     } else if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
         return error.is_connect().then_some("connect");
+    } else if let Some(error) = error.downcast_ref::<h2::Error>() {
+        return h2_kind(error);
     }
     None
 }
@@ -146,6 +167,32 @@ fn hyper_kind(error: &hyper::Error) -> Option<&'static str> {
         "user"
     } else {
         return None;
+    })
+}
+
+/// The reason that the other side gave for a reset of the stream or the connection (RFC 9113,
+/// section 7).
+#[cfg(feature = "hyper")]
+fn h2_kind(error: &h2::Error) -> Option<&'static str> {
+    if let Some(error) = error.get_io() {
+        return io_kind(error.kind());
+    }
+    Some(match error.reason()? {
+        h2::Reason::NO_ERROR => "http2_no_error",
+        h2::Reason::PROTOCOL_ERROR => "http2_protocol_error",
+        h2::Reason::INTERNAL_ERROR => "http2_internal_error",
+        h2::Reason::FLOW_CONTROL_ERROR => "http2_flow_control_error",
+        h2::Reason::SETTINGS_TIMEOUT => "http2_settings_timeout",
+        h2::Reason::STREAM_CLOSED => "http2_stream_closed",
+        h2::Reason::FRAME_SIZE_ERROR => "http2_frame_size_error",
+        h2::Reason::REFUSED_STREAM => "http2_refused_stream",
+        h2::Reason::CANCEL => "http2_cancel",
+        h2::Reason::COMPRESSION_ERROR => "http2_compression_error",
+        h2::Reason::CONNECT_ERROR => "http2_connect_error",
+        h2::Reason::ENHANCE_YOUR_CALM => "http2_enhance_your_calm",
+        h2::Reason::INADEQUATE_SECURITY => "http2_inadequate_security",
+        h2::Reason::HTTP_1_1_REQUIRED => "http2_http_1_1_required",
+        _ => return None,
     })
 }
 

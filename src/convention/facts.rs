@@ -4,6 +4,7 @@
 use std::{
     net::{IpAddr, SocketAddr},
     sync::Arc,
+    time::Duration,
 };
 
 use http::{Extensions, HeaderMap, StatusCode, Version, header, request, response};
@@ -13,8 +14,11 @@ use super::{
     Convention, Labels, Route, Side,
     address::{self, HostPort},
     http::{Method, protocol_version},
-    labels, redact,
+    labels, names,
+    protocol::Protocol,
+    redact,
     route::RouteSlot,
+    rpc::Call,
 };
 use crate::end::End;
 
@@ -24,6 +28,7 @@ use crate::end::End;
 /// asks, and completed when the response head and the end are there.
 #[derive(Debug)]
 pub struct Facts {
+    pub(super) call: Option<Call>,
     pub(super) method: Method,
     pub(super) scheme: Option<StringValue>,
     pub(super) version: Option<&'static str>,
@@ -60,6 +65,33 @@ impl Facts {
         self.request_size
     }
 
+    /// What explains the error beyond its type, where the protocol has a message for it.
+    pub(crate) fn error_message(&self) -> Option<&str> {
+        self.call.as_ref().and_then(Call::message)
+    }
+
+    pub(super) fn push_server(&self, attributes: &mut impl Extend<KeyValue>) {
+        if let Some((host, port)) = &self.server {
+            attributes.extend([KeyValue::new(names::SERVER_ADDRESS, host.clone())]);
+            attributes.extend(port.map(|port| KeyValue::new(names::SERVER_PORT, i64::from(port))));
+        }
+    }
+
+    pub(super) fn push_peer(&self, attributes: &mut impl Extend<KeyValue>) {
+        if let Some(peer) = self.peer {
+            let address = peer.ip().to_canonical().to_string();
+            attributes.extend([
+                KeyValue::new(names::NETWORK_PEER_ADDRESS, address),
+                KeyValue::new(names::NETWORK_PEER_PORT, i64::from(peer.port())),
+            ]);
+        }
+    }
+
+    pub(super) fn push_error(&self, attributes: &mut impl Extend<KeyValue>) {
+        let error = self.error_type.as_ref();
+        attributes.extend(error.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.clone())));
+    }
+
     /// Hands over the labels that a handler may add to.
     pub(crate) fn set_handler_labels(&mut self, labels: Labels) {
         self.handler_labels = Some(labels);
@@ -73,7 +105,9 @@ impl Convention {
     /// extensions.
     pub(crate) fn read_request(&self, head: &mut request::Parts) -> Facts {
         let settings = self.settings();
+        let protocol = self.protocol_of(head);
         let mut facts = Facts {
+            call: (protocol == Protocol::Grpc).then(|| self.read_call(head)),
             method: Method::new(&settings.known_methods, &head.method, settings.value_limit),
             scheme: None,
             version: protocol_version(head.version),
@@ -98,6 +132,9 @@ impl Convention {
     /// Adds what the response head tells.
     pub(crate) fn read_response(&self, facts: &mut Facts, head: &response::Parts) {
         facts.status = Some(head.status);
+        if let Some(call) = &mut facts.call {
+            self.read_call_response(call, head);
+        }
         if facts.route.is_none() {
             facts.route = head.extensions.get::<Route>().map(Route::template);
         }
@@ -109,7 +146,7 @@ impl Convention {
     }
 
     /// Adds what is known at the end, and judges it.
-    pub(crate) fn read_end(&self, facts: &mut Facts, end: &End<'_>) {
+    pub(crate) fn read_end(&self, facts: &mut Facts, end: &End<'_>, elapsed: Duration) {
         if facts.route.is_none() {
             let slot = facts.slot.as_ref().and_then(RouteSlot::get);
             facts.route = slot.map(Route::template);
@@ -117,7 +154,10 @@ impl Convention {
         if let Some(added) = &facts.handler_labels {
             added.append_to(&mut facts.labels);
         }
-        facts.error_type = self.judge(facts.status, end);
+        facts.error_type = match &mut facts.call {
+            Some(call) => self.read_call_end(call, end, elapsed),
+            None => self.read_http_end(facts.status, end),
+        };
     }
 
     fn read_server(&self, head: &mut request::Parts, facts: &mut Facts) {
@@ -127,6 +167,12 @@ impl Convention {
             .as_ref()
             .and_then(|hook| hook(head))
             .or_else(|| connected_peer(&head.extensions));
+        if facts.call.is_some() {
+            // As the caller asked for it; what proxies say is no part of the rules of gRPC.
+            let host = address::requested_host(head);
+            facts.server = host.map(|HostPort { host, port }| (self.host(host), port));
+            return;
+        }
         let ends = address::server_ends(head, facts.peer, settings.trusted.as_ref());
         facts.client = ends.client;
         facts.server = ends.server.map(|(host, port)| (self.host(&host), port));

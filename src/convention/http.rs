@@ -2,28 +2,17 @@
 
 use std::{borrow::Cow, sync::Arc};
 
-use http::{HeaderMap, HeaderName, HeaderValue, StatusCode, Version, header, request, response};
-use opentelemetry::{Array, KeyValue, StringValue, Value, trace::SpanKind};
-use smallvec::SmallVec;
+use http::{StatusCode, Version, header, request};
+use opentelemetry::{KeyValue, StringValue};
 
 use super::{
     Convention, Facts, Side,
+    capture::utf8,
+    labels::LabelSet,
     names::{self, OTHER},
-    redact::{self, REDACTED},
+    redact,
 };
 use crate::end::End;
-
-/// The attributes of one measurement, in an order that is always the same: the SDK finds a series
-/// fastest by the order it first saw.
-pub(crate) type LabelSet = SmallVec<[KeyValue; 10]>;
-
-/// What a meter needs to know of an instrument.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Instrument {
-    pub(crate) name: &'static str,
-    pub(crate) unit: &'static str,
-    pub(crate) description: &'static str,
-}
 
 /// A request method as it is recorded.
 #[derive(Debug)]
@@ -75,155 +64,93 @@ pub(super) fn protocol_version(version: Version) -> Option<&'static str> {
 }
 
 impl Convention {
-    pub(crate) fn span_kind(&self) -> SpanKind {
-        match self.side() {
-            Side::Server => SpanKind::Server,
-            Side::Client => SpanKind::Client,
+    /// `{method} {route}`, else `{method}`.
+    pub(super) fn http_name(facts: &Facts) -> Cow<'static, str> {
+        match (&facts.route, &facts.method.known) {
+            (Some(route), _) => Cow::Owned([facts.method.name(), " ", route].concat()),
+            (None, None) => Cow::Borrowed("HTTP"),
+            (None, Some(method)) => KNOWN_METHODS
+                .into_iter()
+                .find(|known| *known == method.as_str())
+                .map_or_else(|| Cow::Owned(method.to_string()), Cow::Borrowed),
         }
     }
 
-    /// The user's name for the span, which stays, whatever becomes known later.
-    pub(crate) fn overridden_name(&self, head: &request::Parts) -> Option<Cow<'static, str>> {
-        self.settings().span_name.as_ref().and_then(|hook| hook(head))
-    }
-
-    /// The name of a span by what is known: `{method} {route}`, else `{method}`.
-    pub(crate) fn span_name(facts: &Facts) -> Cow<'static, str> {
-        match &facts.route {
-            Some(route) => Cow::Owned([facts.method.name(), " ", route].concat()),
-            None => match &facts.method.known {
-                None => Cow::Borrowed("HTTP"),
-                Some(method) => KNOWN_METHODS
-                    .into_iter()
-                    .find(|known| *known == method.as_str())
-                    .map_or_else(|| Cow::Owned(method.to_string()), Cow::Borrowed),
-            },
-        }
-    }
-
-    /// The attributes of a span at its creation, where samplers see them.
-    pub(crate) fn request_attributes(&self, facts: &Facts, head: &request::Parts) -> Vec<KeyValue> {
-        let settings = self.settings();
-        let mut attributes = Vec::with_capacity(SPAN_ATTRIBUTES);
-        let mut push = |key: &'static str, value: Value| attributes.push(KeyValue::new(key, value));
-        push(names::HTTP_REQUEST_METHOD, facts.method.value().into());
-        if let Some(original) = &facts.method.original {
-            push(names::HTTP_REQUEST_METHOD_ORIGINAL, original.clone().into());
-        }
-        match settings.side {
-            Side::Server => {
-                if !head.uri.path().is_empty() {
-                    push(names::URL_PATH, self.capped(head.uri.path()));
-                }
-                if let Some(query) = head.uri.query().filter(|query| !query.is_empty()) {
-                    push(names::URL_QUERY, self.capped(&self.redacted_query(query)));
-                }
-                if let Some(scheme) = &facts.scheme {
-                    push(names::URL_SCHEME, scheme.clone().into());
-                }
-                if let Some(route) = &facts.route {
-                    push(names::HTTP_ROUTE, Arc::clone(route).into());
-                }
-                if let Some(client) = facts.client {
-                    push(names::CLIENT_ADDRESS, client.to_string().into());
-                }
-                if let Some(peer) = facts.peer {
-                    push(names::NETWORK_PEER_ADDRESS, peer.ip().to_canonical().to_string().into());
-                    push(names::NETWORK_PEER_PORT, i64::from(peer.port()).into());
-                }
-                if let Some(agent) = head.headers.get(header::USER_AGENT).and_then(utf8) {
-                    push(names::USER_AGENT_ORIGINAL, self.capped(agent));
-                }
-            }
-            Side::Client => push(names::URL_FULL, self.capped(&self.full_url(facts, head))),
-        }
-        if let Some((host, port)) = &facts.server {
-            push(names::SERVER_ADDRESS, host.clone().into());
-            if let Some(port) = port {
-                push(names::SERVER_PORT, i64::from(*port).into());
-            }
-        }
-        if let Some(version) = facts.version {
-            push(names::NETWORK_PROTOCOL_VERSION, version.into());
-        }
-        self.capture(
-            &mut attributes,
-            names::HTTP_REQUEST_HEADER,
-            &settings.request_headers,
-            &head.headers,
-        );
-        if let Some(hook) = &settings.request_attributes {
-            attributes.extend(hook(head));
-        }
-        attributes
-    }
-
-    /// What the response head adds to a span beyond its status.
-    pub(crate) fn response_attributes(&self, head: &response::Parts) -> Vec<KeyValue> {
-        let settings = self.settings();
-        let mut attributes = Vec::new();
-        self.capture(
-            &mut attributes,
-            names::HTTP_RESPONSE_HEADER,
-            &settings.response_headers,
-            &head.headers,
-        );
-        if let Some(hook) = &settings.response_attributes {
-            attributes.extend(hook(head));
-        }
-        attributes
-    }
-
-    /// What a span learns at its end; the route, if it was not known at the beginning.
-    pub(crate) fn end_attributes(
+    pub(super) fn http_attributes(
+        &self,
+        attributes: &mut Vec<KeyValue>,
         facts: &Facts,
-        had_route: bool,
-    ) -> impl Iterator<Item = KeyValue> + '_ {
-        let status = facts.status.map(|status| {
-            KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()))
-        });
-        let route = facts.route.as_ref().filter(|_| !had_route);
-        let route = route.map(|route| KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
-        let error = facts.error_type.as_ref();
-        let error = error.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.clone()));
-        status.into_iter().chain(route).chain(error).chain(facts.labels.iter().cloned())
+        head: &request::Parts,
+    ) {
+        attributes.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
+        if let Some(original) = &facts.method.original {
+            attributes.push(KeyValue::new(names::HTTP_REQUEST_METHOD_ORIGINAL, original.clone()));
+        }
+        match self.side() {
+            Side::Server => self.http_server_attributes(attributes, facts, head),
+            Side::Client => {
+                let url = self.full_url(facts, head);
+                attributes.push(KeyValue::new(names::URL_FULL, self.capped(&url)));
+            }
+        }
+        facts.push_server(attributes);
+        if let Some(version) = facts.version {
+            attributes.push(KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version));
+        }
+        let captured = &self.settings().request_headers;
+        self.capture(attributes, names::HTTP_REQUEST_HEADER, captured, &head.headers);
     }
 
-    /// The labels of `active_requests`: what is known when a request begins, and no more.
-    pub(crate) fn active_labels(&self, facts: &Facts) -> LabelSet {
+    pub(super) fn http_end_attributes(attributes: &mut LabelSet, facts: &Facts, had_route: bool) {
+        if let Some(status) = facts.status {
+            let code = i64::from(status.as_u16());
+            attributes.push(KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, code));
+        }
+        if let Some(route) = facts.route.as_ref().filter(|_| !had_route) {
+            attributes.push(KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
+        }
+    }
+
+    /// A server's own address is the caller's word, so it is no label.
+    pub(super) fn http_active_labels(&self, facts: &Facts) -> LabelSet {
         let mut labels = LabelSet::new();
         labels.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
-        self.push_peer_labels(facts, &mut labels);
+        match (self.side(), &facts.scheme) {
+            (Side::Server, Some(scheme)) => {
+                labels.push(KeyValue::new(names::URL_SCHEME, scheme.clone()));
+            }
+            (Side::Server, None) => {}
+            (Side::Client, _) => facts.push_server(&mut labels),
+        }
         labels
     }
 
-    /// The labels of the duration and of body sizes.
-    pub(crate) fn end_labels(&self, facts: &Facts) -> LabelSet {
-        let mut labels = self.active_labels(facts);
-        let mut push = |key: &'static str, value: Value| labels.push(KeyValue::new(key, value));
+    pub(super) fn http_end_labels(&self, facts: &Facts) -> LabelSet {
+        let mut labels = self.http_active_labels(facts);
         if let Some(version) = facts.version {
-            push(names::NETWORK_PROTOCOL_VERSION, version.into());
+            labels.push(KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version));
         }
         if let Some(route) = &facts.route {
-            push(names::HTTP_ROUTE, Arc::clone(route).into());
+            labels.push(KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
         }
         if let Some(status) = facts.status {
-            push(names::HTTP_RESPONSE_STATUS_CODE, i64::from(status.as_u16()).into());
+            let code = i64::from(status.as_u16());
+            labels.push(KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, code));
             if let Some(class) = status_class(status).filter(|_| self.settings().status_class) {
-                push(names::STATUS_CLASS, class.into());
+                labels.push(KeyValue::new(names::STATUS_CLASS, class));
             }
         }
-        if let Some(kind) = &facts.error_type {
-            push(names::ERROR_TYPE, kind.clone().into());
-        }
-        labels.extend(facts.labels.iter().cloned());
         labels
     }
 
     /// `error.type`, if the exchange failed.
     ///
     /// The end outweighs the status: a response that was not delivered failed, whatever it said.
-    pub(super) fn judge(&self, status: Option<StatusCode>, end: &End<'_>) -> Option<StringValue> {
+    pub(super) fn read_http_end(
+        &self,
+        status: Option<StatusCode>,
+        end: &End<'_>,
+    ) -> Option<StringValue> {
         match (end, self.side()) {
             (End::Failed(failure), _) => Some(self.error_type(*failure)),
             (End::Panicked, _) => Some("panic".into()),
@@ -235,67 +162,31 @@ impl Convention {
         }
     }
 
-    /// The instruments of this side.
-    pub(crate) fn duration(&self) -> Instrument {
-        let (name, description) = match self.side() {
-            Side::Server => {
-                (names::HTTP_SERVER_REQUEST_DURATION, "Duration of HTTP server requests.")
-            }
-            Side::Client => {
-                (names::HTTP_CLIENT_REQUEST_DURATION, "Duration of HTTP client requests.")
-            }
-        };
-        Instrument { name, unit: "s", description }
-    }
-
-    pub(crate) fn active_requests(&self) -> Instrument {
-        let (name, description) = match self.side() {
-            Side::Server => {
-                (names::HTTP_SERVER_ACTIVE_REQUESTS, "Number of active HTTP server requests.")
-            }
-            Side::Client => (names::HTTP_CLIENT_ACTIVE_REQUESTS, "Number of active HTTP requests."),
-        };
-        Instrument { name, unit: "{request}", description }
-    }
-
-    pub(crate) fn request_body_size(&self) -> Instrument {
-        let (name, description) = match self.side() {
-            Side::Server => {
-                (names::HTTP_SERVER_REQUEST_BODY_SIZE, "Size of HTTP server request bodies.")
-            }
-            Side::Client => {
-                (names::HTTP_CLIENT_REQUEST_BODY_SIZE, "Size of HTTP client request bodies.")
-            }
-        };
-        Instrument { name, unit: "By", description }
-    }
-
-    pub(crate) fn response_body_size(&self) -> Instrument {
-        let (name, description) = match self.side() {
-            Side::Server => {
-                (names::HTTP_SERVER_RESPONSE_BODY_SIZE, "Size of HTTP server response bodies.")
-            }
-            Side::Client => {
-                (names::HTTP_CLIENT_RESPONSE_BODY_SIZE, "Size of HTTP client response bodies.")
-            }
-        };
-        Instrument { name, unit: "By", description }
-    }
-
-    /// What both instruments know of the other side. A server's own address is the caller's word,
-    /// so it is no label.
-    fn push_peer_labels(&self, facts: &Facts, labels: &mut LabelSet) {
-        match (self.side(), &facts.scheme, &facts.server) {
-            (Side::Server, Some(scheme), _) => {
-                labels.push(KeyValue::new(names::URL_SCHEME, scheme.clone()));
-            }
-            (Side::Client, _, Some((host, port))) => {
-                labels.push(KeyValue::new(names::SERVER_ADDRESS, host.clone()));
-                if let Some(port) = port {
-                    labels.push(KeyValue::new(names::SERVER_PORT, i64::from(*port)));
-                }
-            }
-            _ => {}
+    fn http_server_attributes(
+        &self,
+        attributes: &mut Vec<KeyValue>,
+        facts: &Facts,
+        head: &request::Parts,
+    ) {
+        if !head.uri.path().is_empty() {
+            attributes.push(KeyValue::new(names::URL_PATH, self.capped(head.uri.path())));
+        }
+        if let Some(query) = head.uri.query().filter(|query| !query.is_empty()) {
+            let query = self.redacted_query(query);
+            attributes.push(KeyValue::new(names::URL_QUERY, self.capped(&query)));
+        }
+        if let Some(scheme) = &facts.scheme {
+            attributes.push(KeyValue::new(names::URL_SCHEME, scheme.clone()));
+        }
+        if let Some(route) = &facts.route {
+            attributes.push(KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
+        }
+        if let Some(client) = facts.client {
+            attributes.push(KeyValue::new(names::CLIENT_ADDRESS, client.to_string()));
+        }
+        facts.push_peer(attributes);
+        if let Some(agent) = head.headers.get(header::USER_AGENT).and_then(utf8) {
+            attributes.push(KeyValue::new(names::USER_AGENT_ORIGINAL, self.capped(agent)));
         }
     }
 
@@ -327,38 +218,6 @@ impl Convention {
         }
         url
     }
-
-    fn redacted_query<'a>(&self, query: &'a str) -> Cow<'a, str> {
-        redact::query(query, &self.settings().sensitive_query_parameters)
-    }
-
-    fn capped(&self, value: &str) -> Value {
-        redact::cap(value, self.settings().value_limit).to_owned().into()
-    }
-
-    fn capture(
-        &self,
-        attributes: &mut Vec<KeyValue>,
-        prefix: &str,
-        names: &[HeaderName],
-        headers: &HeaderMap,
-    ) {
-        for name in names {
-            let is_credential = CREDENTIALS.contains(name);
-            let value = |value: &HeaderValue| {
-                if is_credential || value.is_sensitive() {
-                    return Some(StringValue::from(REDACTED));
-                }
-                let value = redact::cap(utf8(value)?, self.settings().value_limit);
-                Some(StringValue::from(value.to_owned()))
-            };
-            let values: Vec<_> = headers.get_all(name).iter().filter_map(value).collect();
-            if !values.is_empty() {
-                let key = format!("{prefix}.{name}");
-                attributes.push(KeyValue::new(key, Value::Array(Array::String(values))));
-            }
-        }
-    }
 }
 
 fn push_host(url: &mut String, host: &str, port: Option<u16>, scheme: Option<&StringValue>) {
@@ -389,18 +248,6 @@ fn status_class(status: StatusCode) -> Option<&'static str> {
     })
 }
 
-/// The text of a header that is text, and not empty.
-fn utf8(value: &HeaderValue) -> Option<&str> {
-    std::str::from_utf8(value.as_bytes()).ok().filter(|value| !value.is_empty())
-}
-
 /// RFC 9110, RFC 5789 (`PATCH`) and `QUERY`.
 const KNOWN_METHODS: [&str; 10] =
     ["GET", "POST", "PUT", "DELETE", "PATCH", "HEAD", "OPTIONS", "QUERY", "CONNECT", "TRACE"];
-
-/// Headers that carry credentials by their purpose.
-const CREDENTIALS: [HeaderName; 4] =
-    [header::AUTHORIZATION, header::PROXY_AUTHORIZATION, header::COOKIE, header::SET_COOKIE];
-
-/// Room for what a span usually has, those of its end included, so that it doesn't grow.
-const SPAN_ATTRIBUTES: usize = 16;

@@ -3,6 +3,11 @@
 use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::{Context, KeyValue};
+use smallvec::SmallVec;
+
+/// The attributes of one measurement, in an order that is always the same: the SDK finds a series
+/// fastest by the order it first saw.
+pub(crate) type LabelSet = SmallVec<[KeyValue; 10]>;
 
 /// Labels that code inside an exchange adds to the metrics and the span of it.
 ///

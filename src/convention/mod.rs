@@ -1,25 +1,31 @@
 //! What is emitted: heads and ends in, names and attributes out. No clock, no context, no provider.
 
 mod address;
+mod capture;
 mod error;
 mod facts;
+pub mod filter;
 mod forwarded;
 mod http;
+mod instruments;
+mod intern;
 mod labels;
 mod names;
+mod protocol;
 mod redact;
 mod route;
+mod rpc;
 
 use std::{borrow::Cow, error::Error, fmt, net::SocketAddr, sync::Arc};
 
 use ::http::{HeaderName, Uri, request, response};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
-pub use self::{facts::Facts, forwarded::TrustedProxies, labels::Labels, route::Route};
-pub(crate) use self::{
-    facts::announced_length,
-    http::{Instrument, LabelSet},
+use self::intern::Interner;
+pub use self::{
+    facts::Facts, forwarded::TrustedProxies, labels::Labels, protocol::Protocol, route::Route,
 };
+pub(crate) use self::{facts::announced_length, instruments::Instrument, labels::LabelSet};
 
 /// The side of an exchange that a layer stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -71,6 +77,9 @@ type ErrorFn<T> = Arc<dyn Fn(&(dyn Error + 'static)) -> T + Send + Sync>;
 #[derive(Clone)]
 pub(crate) struct Settings {
     side: Side,
+    protocol: Option<Protocol>,
+    interner: Arc<Interner>,
+    known_services: Option<Vec<Cow<'static, str>>>,
     known_methods: Vec<StringValue>,
     sensitive_query_parameters: Vec<Cow<'static, str>>,
     value_limit: usize,
@@ -83,6 +92,7 @@ pub(crate) struct Settings {
     trusted: Option<TrustedProxies>,
     request_headers: Vec<HeaderName>,
     response_headers: Vec<HeaderName>,
+    response_trailers: Vec<HeaderName>,
     filter: Option<RequestFn<bool>>,
     end_at_head: Option<RequestFn<bool>>,
     route: Option<RequestFn<Option<Route>>>,
@@ -122,6 +132,29 @@ impl Convention {
         F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
     {
         self.set(|settings| settings.filter = Some(Arc::new(records)))
+    }
+
+    /// Records all exchanges by the rules of one protocol.
+    ///
+    /// By default it is decided for each request by its content type: `application/grpc`, with or
+    /// without a suffix, is gRPC, and all else is HTTP, gRPC-Web included.
+    #[must_use]
+    pub fn with_protocol(self, protocol: Protocol) -> Self {
+        self.set(|settings| settings.protocol = Some(protocol))
+    }
+
+    /// The gRPC services that a server has, as tonic's `NamedService::NAME` tells them.
+    ///
+    /// A call to any other is of the method `_OTHER`. Without this list, a method is known once it
+    /// has answered: see [`MetricsLayer`](crate::MetricsLayer).
+    #[must_use]
+    pub fn with_known_services<I>(self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: Into<Cow<'static, str>>,
+    {
+        let names = names.into_iter().map(Into::into).collect();
+        self.set(|settings| settings.known_services = Some(names))
     }
 
     /// Finds the route of a request on a server: `http.route`.
@@ -257,6 +290,24 @@ impl Convention {
     {
         let names = header_names(names);
         self.set(|settings| settings.response_headers = names)
+    }
+
+    /// Captures these trailers of gRPC calls on the span, as `rpc.response.trailer.<name>`.
+    ///
+    /// As [`with_request_headers`](Self::with_request_headers). Binary metadata (`-bin`) is
+    /// captured as it is on the wire, in Base64.
+    ///
+    /// # Panics
+    ///
+    /// Where a name is not a header name.
+    #[must_use]
+    pub fn with_response_trailers<I>(self, names: I) -> Self
+    where
+        I: IntoIterator,
+        I::Item: AsRef<str>,
+    {
+        let names = header_names(names);
+        self.set(|settings| settings.response_trailers = names)
     }
 
     /// The length in bytes at which a value that the other side controls is cut: 1024 by default.
@@ -434,6 +485,9 @@ impl Convention {
         Self {
             settings: Arc::new(Settings {
                 side,
+                protocol: None,
+                interner: Arc::default(),
+                known_services: None,
                 known_methods: http::known_methods(),
                 sensitive_query_parameters: redact::SENSITIVE_QUERY_PARAMETERS
                     .map(Cow::Borrowed)
@@ -448,6 +502,7 @@ impl Convention {
                 trusted: None,
                 request_headers: Vec::new(),
                 response_headers: Vec::new(),
+                response_trailers: Vec::new(),
                 filter: None,
                 end_at_head: None,
                 route: None,

@@ -17,6 +17,13 @@ pub(crate) const HTTP_ROUTE: &str = "http.route";
 pub(crate) const NETWORK_PEER_ADDRESS: &str = "network.peer.address";
 pub(crate) const NETWORK_PEER_PORT: &str = "network.peer.port";
 pub(crate) const NETWORK_PROTOCOL_VERSION: &str = "network.protocol.version";
+pub(crate) const RPC_METHOD: &str = "rpc.method";
+pub(crate) const RPC_METHOD_ORIGINAL: &str = "rpc.method_original";
+pub(crate) const RPC_REQUEST_HEADER: &str = "rpc.request.header";
+pub(crate) const RPC_RESPONSE_HEADER: &str = "rpc.response.header";
+pub(crate) const RPC_RESPONSE_TRAILER: &str = "rpc.response.trailer";
+pub(crate) const RPC_STATUS_CODE: &str = "rpc.status_code";
+pub(crate) const RPC_SYSTEM_NAME: &str = "rpc.system.name";
 pub(crate) const SERVER_ADDRESS: &str = "server.address";
 pub(crate) const SERVER_PORT: &str = "server.port";
 pub(crate) const URL_FULL: &str = "url.full";
@@ -39,6 +46,9 @@ pub(crate) const HTTP_CLIENT_REQUEST_DURATION: &str = "http.client.request.durat
 pub(crate) const HTTP_CLIENT_ACTIVE_REQUESTS: &str = "http.client.active_requests";
 pub(crate) const HTTP_CLIENT_REQUEST_BODY_SIZE: &str = "http.client.request.body.size";
 pub(crate) const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.body.size";
+
+pub(crate) const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
+pub(crate) const RPC_CLIENT_CALL_DURATION: &str = "rpc.client.call.duration";
 
 /// The variable that overrides the list of known methods, whole.
 pub(crate) const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
@@ -63,6 +73,9 @@ mod tests {
             (NETWORK_PEER_ADDRESS, attribute::NETWORK_PEER_ADDRESS),
             (NETWORK_PEER_PORT, attribute::NETWORK_PEER_PORT),
             (NETWORK_PROTOCOL_VERSION, attribute::NETWORK_PROTOCOL_VERSION),
+            (RPC_METHOD, attribute::RPC_METHOD),
+            (RPC_METHOD_ORIGINAL, attribute::RPC_METHOD_ORIGINAL),
+            (RPC_SYSTEM_NAME, attribute::RPC_SYSTEM_NAME),
             (SERVER_ADDRESS, attribute::SERVER_ADDRESS),
             (SERVER_PORT, attribute::SERVER_PORT),
             (URL_FULL, attribute::URL_FULL),
@@ -78,6 +91,8 @@ mod tests {
             (HTTP_CLIENT_ACTIVE_REQUESTS, metric::HTTP_CLIENT_ACTIVE_REQUESTS),
             (HTTP_CLIENT_REQUEST_BODY_SIZE, metric::HTTP_CLIENT_REQUEST_BODY_SIZE),
             (HTTP_CLIENT_RESPONSE_BODY_SIZE, metric::HTTP_CLIENT_RESPONSE_BODY_SIZE),
+            (RPC_SERVER_CALL_DURATION, metric::RPC_SERVER_CALL_DURATION),
+            (RPC_CLIENT_CALL_DURATION, metric::RPC_CLIENT_CALL_DURATION),
         ];
         for (ours, published) in rows {
             assert_eq!(ours, published);

@@ -210,7 +210,7 @@ impl Exchange {
     pub(super) fn end(&mut self, end: &End<'_>) {
         self.elapsed = self.started.elapsed();
         if let Some(facts) = &mut self.facts {
-            self.convention.read_end(facts, end);
+            self.convention.read_end(facts, end, self.elapsed);
         }
     }
 

@@ -6,6 +6,8 @@ mod attributes;
 mod context;
 mod ends;
 mod golden;
+#[cfg(feature = "tonic")]
+mod grpc;
 mod hooks;
 mod input;
 mod nest;

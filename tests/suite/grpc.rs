@@ -1,0 +1,693 @@
+//! gRPC: a real tonic server and channel over a loopback socket.
+
+use std::{
+    convert::Infallible,
+    future::{Ready, ready},
+    net::SocketAddr,
+    pin::Pin,
+    sync::Arc,
+    task,
+    time::Duration,
+};
+
+use bytes::Bytes;
+use futures_util::{StreamExt, stream, stream::BoxStream};
+use http_body_util::BodyExt;
+use opentelemetry::trace::{SpanKind, Status as SpanStatus};
+use tokio::{net::TcpListener, sync::Notify};
+use tokio_stream::wrappers::TcpListenerStream;
+use tonic::{
+    Code, Request, Response, Status, Streaming,
+    body::Body,
+    codegen::{Service, http},
+    server::{Grpc, NamedService},
+    transport::{Channel, Endpoint, Server},
+};
+use tonic_prost::ProstCodec;
+use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
+use tower_telemetry::{Convention, Protocol, filter};
+
+use crate::support::{EXPECTED_PANIC, Telemetry, attribute, eventually, expect_panics, seconds};
+
+type Messages = BoxStream<'static, Result<String, Status>>;
+
+/// A service with a method of each kind; the message says what shall happen.
+#[derive(Clone, Default)]
+struct Echo {
+    entered: Arc<Notify>,
+}
+
+impl NamedService for Echo {
+    const NAME: &'static str = "test.Echo";
+}
+
+impl Echo {
+    async fn act(&self, message: &str) -> Result<String, Status> {
+        match message.split_once(':') {
+            Some(("status", code)) => {
+                let code = Code::from_i32(code.parse().unwrap());
+                let mut status = Status::new(code, "n\u{f6} such 100%");
+                status.metadata_mut().insert("x-trailer", "t".parse().unwrap());
+                Err(status)
+            }
+            _ if message == "never" => {
+                self.entered.notify_one();
+                std::future::pending().await
+            }
+            _ if message == "panic" => panic!("{EXPECTED_PANIC}"),
+            _ => Ok(message.to_owned()),
+        }
+    }
+
+    /// Two messages, then what the message says.
+    fn stream(&self, message: String) -> Messages {
+        let this = self.clone();
+        let last = stream::once(async move { this.act(&message).await });
+        stream::iter([Ok("1".into()), Ok("2".into())]).chain(last).boxed()
+    }
+}
+
+impl Service<http::Request<Body>> for Echo {
+    type Response = http::Response<Body>;
+    type Error = Infallible;
+    type Future = Pin<Box<dyn Future<Output = Result<Self::Response, Infallible>> + Send>>;
+
+    fn poll_ready(&mut self, _: &mut task::Context<'_>) -> task::Poll<Result<(), Infallible>> {
+        task::Poll::Ready(Ok(()))
+    }
+
+    fn call(&mut self, request: http::Request<Body>) -> Self::Future {
+        let echo = self.clone();
+        Box::pin(async move {
+            let mut grpc = Grpc::new(ProstCodec::<String, String>::default());
+            Ok(match request.uri().path() {
+                "/test.Echo/Unary" => {
+                    let unary = service_fn(move |request: Request<String>| {
+                        let echo = echo.clone();
+                        async move { echo.act(request.get_ref()).await.map(Response::new) }
+                    });
+                    grpc.unary(unary, request).await
+                }
+                "/test.Echo/ServerStream" => grpc.server_streaming(Streams(echo), request).await,
+                "/test.Echo/ClientStream" => {
+                    let collect = service_fn(move |request: Request<Streaming<String>>| {
+                        let echo = echo.clone();
+                        async move {
+                            let mut messages = request.into_inner();
+                            let mut last = String::new();
+                            while let Some(message) = messages.message().await? {
+                                last = message;
+                            }
+                            echo.act(&last).await.map(Response::new)
+                        }
+                    });
+                    grpc.client_streaming(collect, request).await
+                }
+                "/test.Echo/Both" => grpc.streaming(Streams(echo), request).await,
+                // An answer without a status, as a broken proxy gives it.
+                "/test.Echo/NoStatus" => http::Response::builder()
+                    .header("content-type", "application/grpc")
+                    .body(Body::empty())
+                    .unwrap(),
+                "/test.Echo/Proxy" => {
+                    http::Response::builder().status(503).body(Body::empty()).unwrap()
+                }
+                _ => Status::unimplemented("").into_http(),
+            })
+        })
+    }
+}
+
+/// The methods that answer with a stream.
+struct Streams(Echo);
+
+impl tonic::server::ServerStreamingService<String> for Streams {
+    type Response = String;
+    type ResponseStream = Messages;
+    type Future = Ready<Result<Response<Messages>, Status>>;
+
+    fn call(&mut self, request: Request<String>) -> Self::Future {
+        ready(Ok(Response::new(self.0.stream(request.into_inner()))))
+    }
+}
+
+impl tonic::server::StreamingService<String> for Streams {
+    type Response = String;
+    type ResponseStream = Messages;
+    type Future = Ready<Result<Response<Messages>, Status>>;
+
+    fn call(&mut self, request: Request<Streaming<String>>) -> Self::Future {
+        let echo = self.0.clone();
+        let each = request.into_inner().then(move |message| {
+            let echo = echo.clone();
+            async move { echo.act(&message?).await }
+        });
+        ready(Ok(Response::new(each.boxed())))
+    }
+}
+
+/// Server and client, and what each of them recorded.
+struct Rig {
+    server: Telemetry,
+    client: Telemetry,
+    address: SocketAddr,
+    echo: Echo,
+}
+
+impl Rig {
+    async fn new() -> Self {
+        Self::with(Convention::server()).await
+    }
+
+    async fn with(convention: Convention) -> Self {
+        expect_panics();
+        let server = Telemetry::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let echo = Echo::default();
+        let router = Server::builder().layer(server.stack(convention)).add_service(echo.clone());
+        let incoming = TcpListenerStream::new(listener);
+        tokio::spawn(async move { router.serve_with_incoming(incoming).await });
+        Self { server, client: Telemetry::new(), address, echo }
+    }
+
+    fn origin(&self) -> String {
+        format!("http://{}", self.address)
+    }
+
+    async fn channel(&self) -> Channel {
+        Endpoint::new(self.origin()).unwrap().connect().await.unwrap()
+    }
+
+    async fn call(&self, method: &str, message: &str) -> Result<Vec<String>, Status> {
+        let convention = Convention::client().with_origin(self.origin().parse().unwrap());
+        let channel = self.client.stack(convention).layer(self.channel().await);
+        call(channel, method, Request::new(message.to_owned())).await
+    }
+
+    /// Waits until both sides have told, and checks span and metric of each.
+    async fn check(&self, method: Option<&str>, server: Told, client: Told) {
+        let both = || self.server.spans().len() == 1 && self.client.spans().len() == 1;
+        eventually("a span on each side", both).await;
+        server.check(&self.server, SpanKind::Server, method);
+        client.check(&self.client, SpanKind::Client, method);
+    }
+}
+
+/// Calls a method of [`Echo`] by its name, and collects what it answers.
+async fn call<S, B>(
+    channel: S,
+    method: &str,
+    request: Request<String>,
+) -> Result<Vec<String>, Status>
+where
+    S: Service<http::Request<Body>, Response = http::Response<B>, Error: Into<tower::BoxError>>,
+    B: http_body::Body<Data = Bytes, Error: Into<tower::BoxError>> + Send + 'static,
+{
+    let mut grpc = tonic::client::Grpc::new(channel);
+    grpc.ready().await.map_err(|error| Status::from_error(error.into()))?;
+    let path = format!("/{method}").parse().unwrap();
+    let codec = ProstCodec::<String, String>::default();
+    let (metadata, extensions, message) = request.into_parts();
+    let many = stream::iter([String::from("first"), message.clone()]);
+    let streaming = Request::from_parts(metadata.clone(), extensions.clone(), many);
+    let single = Request::from_parts(metadata, extensions, message);
+    let stream = match method.rsplit('/').next().unwrap() {
+        "ServerStream" => grpc.server_streaming(single, path, codec).await?.into_inner(),
+        "Both" => grpc.streaming(streaming, path, codec).await?.into_inner(),
+        "ClientStream" => {
+            let answer = grpc.client_streaming(streaming, path, codec).await?;
+            return Ok(vec![answer.into_inner()]);
+        }
+        _ => return Ok(vec![grpc.unary(single, path, codec).await?.into_inner()]),
+    };
+    stream.collect::<Vec<_>>().await.into_iter().collect()
+}
+
+/// What one side tells of a call: the code, and the `error.type` if it is an error there.
+#[derive(Debug, Clone, Copy)]
+struct Told(&'static str, Option<&'static str>);
+
+impl Told {
+    #[track_caller]
+    fn check(self, telemetry: &Telemetry, kind: SpanKind, method: Option<&str>) {
+        let Self(code, error) = self;
+        let span = telemetry.span_of(kind.clone());
+        let is_server = kind == SpanKind::Server;
+        assert_eq!(attribute(&span, "rpc.system.name").as_deref(), Some("grpc"), "{kind:?}");
+        assert_eq!(attribute(&span, "rpc.status_code").as_deref(), Some(code), "{kind:?}");
+        assert_eq!(attribute(&span, "error.type").as_deref(), error, "{kind:?} {code}");
+        assert_eq!(matches!(span.status, SpanStatus::Error { .. }), error.is_some());
+        assert!(attribute(&span, "server.address").is_some(), "{kind:?}");
+        assert!(!span.attributes.iter().any(|kv| kv.key.as_str().starts_with("http.")));
+        if let Some(method) = method {
+            assert_eq!(attribute(&span, "rpc.method").as_deref(), Some(method), "{kind:?} {code}");
+            let name = if method == "_OTHER" { "grpc" } else { method };
+            assert_eq!(span.name, name);
+        }
+        let points = telemetry.points();
+        assert_eq!(points.len(), 1, "one series of one instrument: {points:#?}");
+        let side = if is_server { "server" } else { "client" };
+        assert_eq!(points[0].name, format!("rpc.{side}.call.duration"));
+        assert_eq!((points[0].count, points[0].sum), (1, seconds(&span)));
+        let label = |key: &str| points[0].labels.get(key).cloned();
+        let quoted = |text: &str| Some(format!("String(({text:?}))"));
+        assert_eq!(label("rpc.status_code"), quoted(code));
+        assert_eq!(label("error.type"), error.and_then(quoted));
+        assert_eq!(label("rpc.method"), attribute(&span, "rpc.method").and_then(|m| quoted(&m)));
+        assert_eq!(label("server.address").is_some(), !is_server);
+        assert_eq!(label("rpc.method_original"), None);
+    }
+}
+
+const OK: Told = Told("OK", None);
+
+#[tokio::test]
+async fn every_kind_of_call() {
+    for (kind, answers) in [
+        ("Unary", &["hi"][..]),
+        ("ServerStream", &["1", "2", "hi"]),
+        ("ClientStream", &["hi"]),
+        ("Both", &["first", "hi"]),
+    ] {
+        let rig = Rig::new().await;
+        let method = format!("test.Echo/{kind}");
+        assert_eq!(rig.call(&method, "hi").await.unwrap(), answers);
+        rig.check(Some(&method), OK, OK).await;
+        let span = rig.server.span_of(SpanKind::Server);
+        let client = rig.client.span_of(SpanKind::Client);
+        assert_eq!(span.parent_span_id, client.span_context.span_id());
+        for span in [&span, &client] {
+            assert_eq!(attribute(span, "server.address").as_deref(), Some("127.0.0.1"));
+            let port = rig.address.port().to_string();
+            assert_eq!(attribute(span, "server.port").as_deref(), Some(&*port));
+        }
+    }
+}
+
+/// Every code, from the head (trailers-only) and from the trailers at the end of a stream: what is
+/// an error on a server, and what on a client.
+#[tokio::test]
+async fn every_status() {
+    const NAMES: [&str; 16] = [
+        "CANCELLED",
+        "UNKNOWN",
+        "INVALID_ARGUMENT",
+        "DEADLINE_EXCEEDED",
+        "NOT_FOUND",
+        "ALREADY_EXISTS",
+        "PERMISSION_DENIED",
+        "RESOURCE_EXHAUSTED",
+        "FAILED_PRECONDITION",
+        "ABORTED",
+        "OUT_OF_RANGE",
+        "UNIMPLEMENTED",
+        "INTERNAL",
+        "UNAVAILABLE",
+        "DATA_LOSS",
+        "UNAUTHENTICATED",
+    ];
+    const SERVERS: [&str; 6] =
+        ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
+    for (code, name) in (1..).zip(NAMES) {
+        for kind in ["Unary", "ServerStream", "ClientStream", "Both"] {
+            let rig =
+                Rig::with(Convention::server().with_response_trailers(["x-trailer", "x-missing"]))
+                    .await;
+            let method = format!("test.Echo/{kind}");
+            let error = rig.call(&method, &format!("status:{code}")).await.unwrap_err();
+            assert_eq!(error.code() as i32, code);
+            let server = SERVERS.contains(&name).then_some(name);
+            // The client's method is what it calls; the server's is unknown where it says so.
+            rig.check(None, Told(name, server), Told(name, Some(name))).await;
+            let span = rig.server.span_of(SpanKind::Server);
+            let known = if name == "UNIMPLEMENTED" { "_OTHER" } else { &*method };
+            assert_eq!(attribute(&span, "rpc.method").as_deref(), Some(known), "{name} {kind}");
+            let trailer = attribute(&span, "rpc.response.trailer.x-trailer");
+            assert_eq!(trailer.as_deref(), Some("[\"t\"]"), "{name} {kind}");
+            let client = rig.client.span_of(SpanKind::Client);
+            // The message is the description where an error is recorded, decoded.
+            for (span, is_error) in [(span, server.is_some()), (client, true)] {
+                let expected = match is_error {
+                    true => SpanStatus::error("n\u{f6} such 100%"),
+                    false => SpanStatus::Unset,
+                };
+                assert_eq!(span.status, expected);
+            }
+        }
+    }
+}
+
+/// A method that the server doesn't have becomes neither a name nor a label.
+#[tokio::test]
+async fn unknown_methods() {
+    for method in ["test.Echo/Missing", "test.Missing/Unary"] {
+        let rig = Rig::new().await;
+        rig.call(method, "hi").await.unwrap_err();
+        let told = Told("UNIMPLEMENTED", Some("UNIMPLEMENTED"));
+        rig.check(None, told, told).await;
+        let span = rig.server.span_of(SpanKind::Server);
+        assert_eq!(span.name, "grpc");
+        assert_eq!(attribute(&span, "rpc.method").as_deref(), Some("_OTHER"));
+        assert_eq!(attribute(&span, "rpc.method_original").as_deref(), Some(method));
+        assert_eq!(
+            attribute(&rig.client.span_of(SpanKind::Client), "rpc.method").as_deref(),
+            Some(method)
+        );
+    }
+    // An answer that is no gRPC answer shows no method either; its status is that of HTTP.
+    let rig = Rig::new().await;
+    rig.call("test.Echo/Proxy", "hi").await.unwrap_err();
+    let told = Told("UNAVAILABLE", Some("UNAVAILABLE"));
+    rig.check(None, told, told).await;
+    let span = rig.server.span_of(SpanKind::Server);
+    assert_eq!((&*span.name, attribute(&span, "rpc.method").as_deref()), ("grpc", Some("_OTHER")));
+
+    // With a list of services, no answer makes another one known.
+    let rig = Rig::with(Convention::server().with_known_services(["test.Other"])).await;
+    rig.call("test.Echo/Unary", "hi").await.unwrap();
+    rig.check(None, OK, OK).await;
+    assert_eq!(rig.server.span_of(SpanKind::Server).name, "grpc");
+    let rig = Rig::with(Convention::server().with_known_services([Echo::NAME])).await;
+    rig.call("test.Echo/Unary", "hi").await.unwrap();
+    rig.check(Some("test.Echo/Unary"), OK, OK).await;
+}
+
+#[tokio::test]
+async fn a_missing_status() {
+    let rig = Rig::new().await;
+    rig.call("test.Echo/NoStatus", "hi").await.unwrap_err();
+    let told = Told("UNKNOWN", Some("UNKNOWN"));
+    rig.check(Some("test.Echo/NoStatus"), told, told).await;
+}
+
+/// The caller gives up before the head, and in the middle of a stream.
+#[tokio::test]
+async fn the_client_cancels() {
+    let client = Told("CANCELLED", Some("CANCELLED"));
+    let rig = Rig::new().await;
+    tokio::select! {
+        _ = rig.call("test.Echo/Unary", "never") => unreachable!("it never answers"),
+        () = rig.echo.entered.notified() => {}
+    }
+    rig.check(None, Told("CANCELLED", None), client).await;
+    // It was never answered, so nothing has shown yet that there is such a method.
+    assert_eq!(rig.server.span_of(SpanKind::Server).name, "grpc");
+
+    let rig = Rig::new().await;
+    {
+        let convention = Convention::client().with_origin(rig.origin().parse().unwrap());
+        let channel = rig.client.stack(convention).layer(rig.channel().await);
+        let mut grpc = tonic::client::Grpc::new(channel);
+        grpc.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static("/test.Echo/ServerStream");
+        let request = Request::new(String::from("never"));
+        let codec = ProstCodec::<String, String>::default();
+        let answer = grpc.server_streaming(request, path, codec).await.unwrap();
+        let first = answer.into_inner().message().await.unwrap();
+        assert_eq!(first.as_deref(), Some("1"));
+    }
+    rig.check(Some("test.Echo/ServerStream"), Told("CANCELLED", None), client).await;
+}
+
+/// A method that has answered once is known, also where a later call to it is not answered.
+#[tokio::test]
+async fn an_answered_method_is_known_from_then_on() {
+    let rig = Rig::new().await;
+    rig.call("test.Echo/Unary", "hi").await.unwrap();
+    tokio::select! {
+        _ = rig.call("test.Echo/Unary", "never") => unreachable!("it never answers"),
+        () = rig.echo.entered.notified() => {}
+    }
+    eventually("both spans", || rig.server.spans().len() == 2).await;
+    assert!(rig.server.spans().iter().all(|span| span.name == "test.Echo/Unary"));
+}
+
+#[tokio::test]
+async fn a_deadline() {
+    for kind in ["Unary", "ClientStream"] {
+        let rig = Rig::new().await;
+        let convention = Convention::client().with_origin(rig.origin().parse().unwrap());
+        let channel = rig.client.stack(convention).layer(rig.channel().await);
+        let mut request = Request::new(String::from("never"));
+        request.set_timeout(Duration::from_millis(50));
+        call(channel, &format!("test.Echo/{kind}"), request).await.unwrap_err();
+        let server = Told("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
+        rig.check(None, server, Told("DEADLINE_EXCEEDED", Some("timeout"))).await;
+    }
+}
+
+#[tokio::test]
+async fn a_panic() {
+    let rig = Rig::new().await;
+    rig.call("test.Echo/Unary", "panic").await.unwrap_err();
+    eventually("the server's span", || rig.server.spans().len() == 1).await;
+    Told("UNKNOWN", Some("panic")).check(&rig.server, SpanKind::Server, None);
+}
+
+#[tokio::test]
+async fn no_server() {
+    let client = Telemetry::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    drop(listener);
+    let convention = Convention::client().with_origin(origin.parse().unwrap());
+    let channel = Endpoint::new(origin).unwrap().connect_lazy();
+    let channel = client.stack(convention).layer(channel);
+    let answer = call(channel, "test.Echo/Unary", Request::new(String::new())).await;
+    assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
+    Told("UNAVAILABLE", Some("connection_refused")).check(
+        &client,
+        SpanKind::Client,
+        Some("test.Echo/Unary"),
+    );
+}
+
+/// The server goes away in the middle of a stream.
+#[tokio::test]
+async fn a_broken_stream() {
+    let client = Telemetry::new();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let service = service_fn(|_: hyper::Request<hyper::body::Incoming>| async {
+        let frame = stream::iter([Ok(Bytes::from_static(&[0, 0, 0, 0, 0]))]);
+        let broken = stream::once(async { Err(std::io::Error::other("broken")) });
+        let body = axum_body(frame.chain(broken));
+        let answer = http::Response::builder().header("content-type", "application/grpc");
+        Ok::<_, Infallible>(answer.body(body).unwrap())
+    });
+    tokio::spawn(async move {
+        let (stream, _) = listener.accept().await.unwrap();
+        let stream = hyper_util::rt::TokioIo::new(stream);
+        let service = hyper_util::service::TowerToHyperService::new(service);
+        hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+            .serve_connection(stream, service)
+            .await
+    });
+    let convention = Convention::client().with_origin(origin.parse().unwrap());
+    let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
+    let channel = client.stack(convention).layer(channel);
+    let answer = call(channel, "test.Echo/ServerStream", Request::new(String::new())).await;
+    let code = answer.unwrap_err().code();
+    assert_eq!(code, Code::Internal);
+    Told("INTERNAL", Some("http2_internal_error")).check(
+        &client,
+        SpanKind::Client,
+        Some("test.Echo/ServerStream"),
+    );
+}
+
+fn axum_body<S>(stream: S) -> impl http_body::Body<Data = Bytes, Error = std::io::Error> + Send
+where
+    S: futures_util::Stream<Item = Result<Bytes, std::io::Error>> + Send + Sync + 'static,
+{
+    http_body_util::StreamBody::new(stream.map(|data| data.map(http_body::Frame::data)))
+}
+
+#[tokio::test]
+async fn metadata_by_an_explicit_list() {
+    let convention = Convention::server()
+        .with_request_headers(["x-tenant", "trace-bin", "authorization"])
+        .with_response_headers(["content-type"]);
+    let rig = Rig::with(convention).await;
+    let mut request = Request::new(String::from("hi"));
+    request.metadata_mut().append("x-tenant", "one".parse().unwrap());
+    request.metadata_mut().append("x-tenant", "two".parse().unwrap());
+    request.metadata_mut().insert("authorization", "Bearer s3cret".parse().unwrap());
+    request.metadata_mut().insert("x-other", "not captured".parse().unwrap());
+    request
+        .metadata_mut()
+        .insert_bin("trace-bin", tonic::metadata::MetadataValue::from_bytes(b"\0\x01"));
+    call(rig.channel().await, "test.Echo/Unary", request).await.unwrap();
+    eventually("the server's span", || rig.server.spans().len() == 1).await;
+    let span = rig.server.span_of(SpanKind::Server);
+    for (key, value) in [
+        ("rpc.request.header.x-tenant", Some("[\"one\",\"two\"]")),
+        ("rpc.request.header.trace-bin", Some("[\"AAE\"]")),
+        ("rpc.request.header.authorization", Some("[\"REDACTED\"]")),
+        ("rpc.request.header.x-other", None),
+        ("rpc.response.header.content-type", Some("[\"application/grpc\"]")),
+    ] {
+        assert_eq!(attribute(&span, key).as_deref(), value, "{key}");
+    }
+}
+
+/// Health checks and reflection are left out in one line.
+#[tokio::test]
+async fn filters() {
+    let rig = Rig::with(Convention::server().with_filter(filter::no_grpc_probes)).await;
+    let channel = rig.channel().await;
+    let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
+    let request = tonic_health::pb::HealthCheckRequest::default();
+    health.check(request).await.unwrap_err();
+    rig.call("grpc.reflection.v1.ServerReflection/ServerReflectionInfo", "").await.unwrap_err();
+    rig.call("test.Echo/Unary", "hi").await.unwrap();
+    eventually("the span of the last call", || !rig.server.spans().is_empty()).await;
+    assert_eq!(rig.server.span_of(SpanKind::Server).name, "test.Echo/Unary");
+}
+
+/// tonic's own health service, unary and streaming, as any service would be.
+#[tokio::test]
+async fn the_health_service() {
+    let telemetry = Telemetry::new();
+    let (reporter, health) = tonic_health::server::health_reporter();
+    reporter.set_serving::<Echo>().await;
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let address = listener.local_addr().unwrap();
+    let router = Server::builder().layer(telemetry.stack(Convention::server())).add_service(health);
+    let incoming = TcpListenerStream::new(listener);
+    tokio::spawn(async move { router.serve_with_incoming(incoming).await });
+    let channel = Endpoint::new(format!("http://{address}")).unwrap().connect().await.unwrap();
+    let mut client = tonic_health::pb::health_client::HealthClient::new(channel);
+    let request = || tonic_health::pb::HealthCheckRequest { service: Echo::NAME.into() };
+    client.check(request()).await.unwrap();
+    let mut watch = client.watch(request()).await.unwrap().into_inner();
+    watch.message().await.unwrap();
+    drop(watch);
+    eventually("both spans", || telemetry.spans().len() == 2).await;
+    let spans = telemetry.spans();
+    let of = |span: usize| {
+        (
+            spans[span].name.to_string(),
+            attribute(&spans[span], "rpc.status_code").unwrap().into_owned(),
+        )
+    };
+    assert_eq!(of(0), ("grpc.health.v1.Health/Check".into(), "OK".into()));
+    assert_eq!(of(1), ("grpc.health.v1.Health/Watch".into(), "CANCELLED".into()));
+}
+
+/// The protocol can be pinned, and gRPC-Web is HTTP.
+#[tokio::test]
+async fn which_protocol() {
+    let grpc = "application/grpc";
+    for (pinned, kind, instrument) in [
+        (None, grpc, "rpc.server.call.duration"),
+        (None, "application/grpc+proto", "rpc.server.call.duration"),
+        (None, "application/grpc;charset=utf-8", "rpc.server.call.duration"),
+        (None, "Application/GRPC", "rpc.server.call.duration"),
+        (None, "application/grpc-web", "http.server.request.duration"),
+        (None, "application/grpcx", "http.server.request.duration"),
+        (None, "application/json", "http.server.request.duration"),
+        (Some(Protocol::Http), grpc, "http.server.request.duration"),
+        (Some(Protocol::Grpc), "application/json", "rpc.server.call.duration"),
+    ] {
+        let telemetry = Telemetry::new();
+        let mut convention = Convention::server();
+        if let Some(protocol) = pinned {
+            convention = convention.with_protocol(protocol);
+        }
+        let service = telemetry.stack(convention).layer(service_fn(crate::support::hello));
+        let request = http::Request::post("/test.Echo/Unary").header("content-type", kind);
+        service.oneshot(request.body(String::new()).unwrap()).await.unwrap();
+        let points = telemetry.points_of("duration");
+        assert_eq!(points.len(), 1);
+        assert_eq!(points[0].name, instrument, "{pinned:?} {kind}");
+    }
+}
+
+/// The layer composes with tower's and tonic's, in any order, on both sides, and names their errors.
+#[tokio::test]
+async fn composition() {
+    let (server, client) = (Telemetry::new(), Telemetry::new());
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let layers = ServiceBuilder::new()
+        .layer(server.stack(Convention::server()))
+        .layer(tower::timeout::TimeoutLayer::new(Duration::from_millis(50)))
+        .layer(tower::load_shed::LoadShedLayer::new())
+        .layer(tower::limit::ConcurrencyLimitLayer::new(1))
+        .layer(tonic::service::InterceptorLayer::new(Ok))
+        .into_inner();
+    let router = Server::builder().layer(layers).add_service(Echo::default());
+    let incoming = TcpListenerStream::new(listener);
+    tokio::spawn(async move { router.serve_with_incoming(incoming).await });
+
+    let convention = Convention::client().with_origin(origin.parse().unwrap());
+    let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
+    let channel = ServiceBuilder::new()
+        .layer(tower::load_shed::LoadShedLayer::new())
+        .layer(client.stack(convention))
+        .layer(tower::timeout::TimeoutLayer::new(Duration::from_secs(20)))
+        .layer(tower::limit::ConcurrencyLimitLayer::new(8))
+        .layer(tonic::service::InterceptorLayer::new(Ok))
+        .service(channel);
+    let message = |text: &str| Request::new(String::from(text));
+    call(channel.clone(), "test.Echo/Unary", message("hi")).await.unwrap();
+    // The timeout strikes inside of the layer: the service fails, and tonic answers for it.
+    call(channel, "test.Echo/Unary", message("never")).await.unwrap_err();
+    eventually("both spans of the server", || server.spans().len() == 2).await;
+    let span = &server.spans()[1];
+    assert_eq!(attribute(span, "error.type").as_deref(), Some("timeout"));
+    assert_eq!(attribute(span, "rpc.status_code").as_deref(), Some("DEADLINE_EXCEEDED"));
+    assert_eq!(client.spans().len(), 2);
+}
+
+/// One router for HTTP and gRPC, and one trace from a client through it to a backend.
+#[tokio::test]
+async fn one_trace_through_a_gateway() {
+    let backend = Rig::new().await;
+    let gateway = Telemetry::new();
+    let convention = Convention::client().with_origin(backend.origin().parse().unwrap());
+    let channel = gateway.stack(convention).layer(backend.channel().await);
+    let handler = move || {
+        let channel = channel.clone();
+        async move {
+            let answer = call(channel, "test.Echo/Unary", Request::new("hi".into())).await;
+            answer.unwrap().remove(0)
+        }
+    };
+    let router = axum::Router::new()
+        .route("/call", axum::routing::get(handler))
+        .merge(tonic::service::Routes::new(Echo::default()).into_axum_router())
+        .layer(gateway.stack(Convention::server()));
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async { axum::serve(listener, router).await });
+
+    let caller = Telemetry::new();
+    let http = hyper_util::client::legacy::Client::builder(hyper_util::rt::TokioExecutor::new())
+        .build_http::<http_body_util::Empty<Bytes>>();
+    let http = caller.stack(Convention::client()).layer(http);
+    let request = http::Request::get(format!("{origin}/call")).body(Default::default()).unwrap();
+    let answer = http.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    assert_eq!(answer.to_bytes(), "hi");
+    eventually("all spans", || {
+        backend.server.spans().len() + gateway.spans().len() + caller.spans().len() == 4
+    })
+    .await;
+    let (outer, inner) =
+        (caller.span_of(SpanKind::Client), backend.server.span_of(SpanKind::Server));
+    let (entry, exit) = (gateway.span_of(SpanKind::Server), gateway.span_of(SpanKind::Client));
+    assert_eq!((&*entry.name, &*exit.name), ("GET /call", "test.Echo/Unary"));
+    for (child, parent) in [(&entry, &outer), (&exit, &entry), (&inner, &exit)] {
+        assert_eq!(child.parent_span_id, parent.span_context.span_id());
+        assert_eq!(child.span_context.trace_id(), outer.span_context.trace_id());
+    }
+
+    // The same router answers a gRPC call as one, and never twice.
+    let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
+    call(channel, "test.Echo/Unary", Request::new("hi".into())).await.unwrap();
+    eventually("the call's span", || gateway.spans().len() == 3).await;
+    let span = gateway.spans().remove(2);
+    assert_eq!((span.name.as_ref(), span.span_kind.clone()), ("test.Echo/Unary", SpanKind::Server));
+}
