@@ -56,12 +56,24 @@ use crate::{
 /// | `status_class` | `1xx` to `5xx`; see [`with_status_class`](Convention::with_status_class) | the same | – |
 /// | `error.type` | as the span's, see [`SpanLayer`](crate::SpanLayer) | the same | – |
 ///
+/// A gRPC call (see [`Convention::with_protocol`]) is measured by one instrument instead,
+/// `rpc.server.call.duration` or `rpc.client.call.duration`, a histogram in `s`:
+///
+/// | label | server | client |
+/// |---|---|---|
+/// | `rpc.system.name` | `grpc` | `grpc` |
+/// | `rpc.method` | `package.Service/Method` or `_OTHER` | as called |
+/// | `rpc.status_code` | the name of the code | the same |
+/// | `server.address`, `server.port` | – | as requested, or of the origin |
+/// | `error.type` | as the span's | the same |
+///
 /// Every exchange is counted, those that are cancelled or panic included.
 ///
 /// # Cardinality
 ///
 /// Nothing that a caller of a server chooses freely is a label: paths, hosts and unknown methods
-/// are not. On a client `server.address` is one, as the conventions require: the hosts that your
+/// are not. A gRPC method is one once it has answered with a gRPC status other than
+/// `UNIMPLEMENTED`, to this call or, where this call was not answered, to an earlier one. On a client `server.address` is one, as the conventions require: the hosts that your
 /// program calls.
 #[derive(Debug, Clone)]
 pub struct MetricsLayer {

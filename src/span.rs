@@ -92,9 +92,46 @@ use crate::{
 /// | an event stream was dropped by its reader | that of the status | that of the status |
 /// | the service panicked | `panic` | `panic` |
 ///
-/// Kinds of errors are those of `io::ErrorKind` (`connection_refused`, `connection_reset`,
+/// # What is emitted for gRPC
+///
+/// A request whose content type is gRPC is recorded as a call instead (see
+/// [`Convention::with_protocol`]): a span named `{rpc.method}`, or `grpc` where the method is not
+/// known.
+///
+/// | attribute | server | client |
+/// |---|---|---|
+/// | `rpc.system.name` † | `grpc` | `grpc` |
+/// | `rpc.method` | `package.Service/Method`, or `_OTHER` where the server has shown no such method | as called † |
+/// | `rpc.method_original` | where that is `_OTHER` | – |
+/// | `rpc.status_code` | the name of the code, `OK` included | the same |
+/// | `server.address` †, `server.port` † | of `:authority` | as requested, or of the [origin](Convention::with_origin) |
+/// | `network.peer.address`, `network.peer.port` | where known | – |
+/// | `rpc.request.header.*` †, `rpc.response.header.*`, `rpc.response.trailer.*` | those allowed | the same |
+/// | `error.type` | see below | see below |
+///
+/// The status is that of the response head (trailers-only) or of the trailers at the end of the
+/// stream. Where there is none, it is the one that the gRPC documents ask a client to assume:
+///
+/// | what happened | `rpc.status_code` | `error.type` on a server | on a client |
+/// |---|---|---|---|
+/// | `OK` | as sent | – | – |
+/// | `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS` | as sent | the code | the code |
+/// | any other code | as sent | – | the code |
+/// | an answer without a status | by the HTTP status; `UNKNOWN` for 200 | by the code | the code |
+/// | the future or the body was dropped | `CANCELLED`, or `DEADLINE_EXCEEDED` once `grpc-timeout` has passed | by the code | the code |
+/// | the service or the body failed | that of a `tonic::Status`, else by the kind of error | by the code, or the kind | the code, or the kind |
+/// | the service panicked | `UNKNOWN` | `panic` | `panic` |
+///
+/// Where an error is recorded, the decoded `grpc-message` is the description of the span's status.
+/// On a server `rpc.method` is no attribute at creation, for it could not be taken back; the span's
+/// name tells samplers the method.
+///
+/// # Kinds of errors
+///
+/// They are those of `io::ErrorKind` (`connection_refused`, `connection_reset`,
 /// `timeout`, ...), of tower (`timeout`, `overloaded`, `closed`; feature `tower`) and of hyper
-/// (`connect`, `canceled`, `closed`, `incomplete_message`, `timeout`, ...; feature `hyper`), the
+/// (`connect`, `canceled`, `closed`, `incomplete_message`, `timeout`, `http2_refused_stream`, ...;
+/// feature `hyper`) and of tonic (`timeout`, `connect`; feature `tonic`), the
 /// innermost that is known in the chain of sources; otherwise the name of the error's type, or
 /// `_OTHER` for a boxed one. Messages are never recorded.
 ///

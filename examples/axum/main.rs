@@ -6,7 +6,7 @@
 
 mod console;
 
-use std::{convert::Infallible, time::Duration};
+use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
@@ -51,7 +51,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     println!("\nSpans are printed as they end, metrics every 5 seconds. Ctrl-C ends.\n");
 
-    axum::serve(listener, app(address.to_string())).with_graceful_shutdown(shutdown()).await?;
+    let app = app(address.to_string()).into_make_service_with_connect_info::<SocketAddr>();
+    axum::serve(listener, app).with_graceful_shutdown(shutdown()).await?;
     // In this order, for what is under way ends while it drains.
     tracers.shutdown()?;
     meters.shutdown()?;

@@ -230,13 +230,16 @@ fn has_no_body(head: &request::Parts) -> bool {
         && !head.headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-#[cfg(feature = "axum")]
+/// The socket peer, as the server that took the connection tells it.
 fn connected_peer(extensions: &Extensions) -> Option<SocketAddr> {
-    use axum::extract::ConnectInfo;
-    extensions.get::<ConnectInfo<SocketAddr>>().map(|ConnectInfo(peer)| *peer)
-}
-
-#[cfg(not(feature = "axum"))]
-fn connected_peer(_: &Extensions) -> Option<SocketAddr> {
+    #[cfg(feature = "axum")]
+    if let Some(axum::extract::ConnectInfo(peer)) = extensions.get() {
+        return Some(*peer);
+    }
+    #[cfg(feature = "tonic")]
+    if let Some(peer) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
+        return peer.remote_addr();
+    }
+    let _ = extensions;
     None
 }

@@ -176,7 +176,8 @@ impl Convention {
     /// Finds the socket peer of a request on a server: `network.peer.address`,
     /// `network.peer.port`, and `client.address` where no proxy is trusted.
     ///
-    /// With the feature `axum`, `ConnectInfo<SocketAddr>` is used where this returns `None`.
+    /// Where this returns `None`, axum's `ConnectInfo<SocketAddr>` (feature `axum`) and tonic's
+    /// `TcpConnectInfo` (feature `tonic`) are used.
     #[must_use]
     pub fn with_peer<F>(self, peer: F) -> Self
     where

@@ -84,6 +84,11 @@ fn requests() -> Vec<Request<String>> {
         build(request("GET", "/broken")),
         build(request("GET", "/half")),
         build(request("GET", "/events")),
+        build(request("POST", "/shop.Orders/Place").header("content-type", "application/grpc")),
+        build(request("POST", "/shop.Orders/Find").header("content-type", "application/grpc")),
+        build(request("POST", "/shop.Orders/Fail").header("content-type", "application/grpc")),
+        build(request("POST", "/shop.Orders/Missing").header("content-type", "application/grpc")),
+        build(request("POST", "/shop.Orders/Half").header("content-type", "application/grpc")),
     ]
 }
 
@@ -92,13 +97,18 @@ async fn answer(request: Request<String>) -> Result<Response<Script>, io::Error>
     let steps: &[_] = match request.uri().path() {
         "/error" => return Err(io::ErrorKind::ConnectionReset.into()),
         "/broken" => &[Data("first"), Error],
-        "/half" | "/events" => &[Data("first"), Pending],
+        "/half" | "/events" | "/shop.Orders/Half" => &[Data("first"), Pending],
+        "/shop.Orders/Place" => &[Data("first"), Status("0")],
+        "/shop.Orders/Find" => &[Status("5")],
+        "/shop.Orders/Fail" => &[Data("first"), Status("13")],
+        "/shop.Orders/Missing" => &[Status("12")],
         _ => &[Data("first"), Data("last")],
     };
     let (status, kind) = match request.uri().path() {
         "/missing" => (404, "text/plain"),
         "/fail" => (500, "text/plain"),
         "/events" => (200, "text/event-stream"),
+        path if path.starts_with("/shop.") => (200, "application/grpc"),
         _ => (200, "text/plain"),
     };
     Ok(response.status(status).header("content-type", kind).body(Script::new(steps)).unwrap())

@@ -277,6 +277,8 @@ async fn every_kind_of_call() {
         let span = rig.server.span_of(SpanKind::Server);
         let client = rig.client.span_of(SpanKind::Client);
         assert_eq!(span.parent_span_id, client.span_context.span_id());
+        assert_eq!(attribute(&span, "network.peer.address").as_deref(), Some("127.0.0.1"));
+        assert!(attribute(&span, "network.peer.port").is_some());
         for span in [&span, &client] {
             assert_eq!(attribute(span, "server.address").as_deref(), Some("127.0.0.1"));
             let port = rig.address.port().to_string();

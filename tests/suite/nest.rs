@@ -31,6 +31,8 @@ fn telemetry(convention: Convention, nested: bool) -> (String, Vec<HeaderMap>) {
                 let body = match request.uri().path() {
                     "/error" => Script::new(&[Data("ab"), Error]),
                     "/half" => Script::new(&[Data("ab"), Pending]),
+                    "/shop.Orders/Find" => Script::new(&[Data("ab"), Status("5")]),
+                    "/shop.Orders/Fail" => Script::new(&[Status("13")]),
                     _ => Script::new(&[Data("abcd"), Trailers]),
                 };
                 let status = match request.uri().path() {
@@ -44,7 +46,9 @@ fn telemetry(convention: Convention, nested: bool) -> (String, Vec<HeaderMap>) {
         }
     });
     let exchange = |service: &mut dyn FnMut(Request<String>)| {
-        for path in ["/", "/error", "/half", "/missing", "/fail"] {
+        for path in
+            ["/", "/error", "/half", "/missing", "/fail", "/shop.Orders/Find", "/shop.Orders/Fail"]
+        {
             for (method, traced) in
                 [("GET", true), ("POST", false), ("HEAD", true), ("BREW", false)]
             {
@@ -57,6 +61,9 @@ fn telemetry(convention: Convention, nested: bool) -> (String, Vec<HeaderMap>) {
                             "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01",
                         )
                         .header("baggage", "a=b");
+                }
+                if path.starts_with("/shop.") {
+                    request = request.header("content-type", "application/grpc");
                 }
                 service(request.header("user-agent", "test").body(String::new()).unwrap());
             }

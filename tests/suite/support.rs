@@ -261,6 +261,8 @@ pub(crate) const EXPECTED_PANIC: &str = "a panic that the test expects";
 pub(crate) enum Step {
     Data(&'static str),
     Trailers,
+    /// Trailers with this `grpc-status`.
+    Status(&'static str),
     Error,
     Pending,
     Panic,
@@ -295,6 +297,12 @@ impl Body for Script {
             Some(Step::Trailers) => {
                 let mut trailers = HeaderMap::new();
                 trailers.insert("x-checksum", HeaderValue::from_static("1"));
+                Some(Ok(Frame::trailers(trailers)))
+            }
+            Some(Step::Status(code)) => {
+                let mut trailers = HeaderMap::new();
+                trailers.insert("grpc-status", HeaderValue::from_static(code));
+                trailers.insert("grpc-message", HeaderValue::from_static("no%20such"));
                 Some(Ok(Frame::trailers(trailers)))
             }
             Some(Step::Error) => Some(Err(io::ErrorKind::BrokenPipe.into())),
