@@ -1,6 +1,7 @@
 #![doc = include_str!("../README.md")]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
+mod attempts;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod convention;
@@ -9,13 +10,20 @@ pub mod metrics;
 pub mod observe;
 mod percent;
 pub mod propagation;
+#[cfg(feature = "reqwest")]
+pub mod reqwest;
+#[cfg(feature = "reqwest-middleware")]
+pub mod reqwest_middleware;
 pub mod span;
 pub mod telemetry;
 mod traceparent;
 
 #[doc(inline)]
 pub use self::{
-    convention::{Convention, Facts, Labels, Protocol, Route, Side, TrustedProxies, filter},
+    attempts::{AttemptsLayer, CountAttempts},
+    convention::{
+        Convention, Facts, Labels, Protocol, Route, Side, TrustedProxies, UrlTemplate, filter,
+    },
     end::{End, Failure},
     metrics::MetricsLayer,
     propagation::PropagationLayer,

@@ -30,7 +30,9 @@ impl Convention {
         if let Some(kind) = self.settings().error_type.as_ref().and_then(|hook| hook(error)) {
             return kind.into();
         }
-        match chain(error).filter_map(kind).last() {
+        let kinds = || chain(error).filter_map(kind);
+        let specific = kinds().filter(|kind| !GENERIC.contains(kind)).last();
+        match specific.or_else(|| kinds().last()) {
             Some(kind) => kind.into(),
             // The name of the box would say nothing of what is in it.
             None if is_boxed(failure.error()) => names::OTHER.into(),
@@ -62,6 +64,9 @@ impl Convention {
     }
 }
 
+/// Kinds that only say at what something failed; one that says how is better, wherever it stands.
+const GENERIC: [&str; 4] = ["connect", "request", "body", "decode"];
+
 /// The types that services of the ecosystem fail with, where their chain of sources says more.
 const KNOWN_TYPES: &[DowncastFn] = &[
     downcast::<io::Error>,
@@ -71,6 +76,10 @@ const KNOWN_TYPES: &[DowncastFn] = &[
     downcast::<hyper::Error>,
     #[cfg(feature = "hyper")]
     downcast::<hyper_util::client::legacy::Error>,
+    #[cfg(feature = "reqwest")]
+    downcast::<reqwest::Error>,
+    #[cfg(feature = "reqwest-middleware")]
+    downcast::<reqwest_middleware::Error>,
     #[cfg(feature = "tonic")]
     downcast::<tonic::Status>,
     #[cfg(feature = "tonic")]
@@ -89,6 +98,13 @@ fn is_boxed(error: &(dyn Any + 'static)) -> bool {
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;
+        #[cfg(feature = "reqwest-middleware")]
+        match error.downcast_ref::<reqwest_middleware::Error>() {
+            // It is transparent: its source is the source of what it wraps.
+            Some(reqwest_middleware::Error::Reqwest(wrapped)) => return Some(wrapped as _),
+            Some(reqwest_middleware::Error::Middleware(wrapped)) => return Some(&**wrapped as _),
+            None => {}
+        }
         // `io::Error::source` is the source of what it wraps, and skips what it wraps.
         match error.downcast_ref::<io::Error>().and_then(io::Error::get_ref) {
             Some(wrapped) => Some(wrapped as _),
@@ -112,6 +128,17 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     } else if error.is::<tower::buffer::error::Closed>() {
         return Some("closed");
     }
+    #[cfg(feature = "reqwest")]
+    if let Some(error) = error.downcast_ref::<reqwest::Error>() {
+        return reqwest_kind(error);
+    }
+    #[cfg(feature = "rustls")]
+    if let Some(error) = error.downcast_ref::<rustls::Error>() {
+        return Some(match error {
+            rustls::Error::InvalidCertificate(_) => "tls_certificate_invalid",
+            _ => "tls",
+        });
+    }
     #[cfg(feature = "tonic")]
     if error.is::<tonic::TimeoutExpired>() {
         return Some("timeout");
@@ -122,7 +149,7 @@ fn kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
     if let Some(error) = error.downcast_ref::<hyper::Error>() {
         return hyper_kind(error);
     } else if let Some(error) = error.downcast_ref::<hyper_util::client::legacy::Error>() {
-        return error.is_connect().then_some("connect");
+        return connect_kind(error);
     } else if let Some(error) = error.downcast_ref::<h2::Error>() {
         return h2_kind(error);
     }
@@ -165,6 +192,38 @@ fn hyper_kind(error: &hyper::Error) -> Option<&'static str> {
         "invalid_message"
     } else if error.is_user() {
         "user"
+    } else {
+        return None;
+    })
+}
+
+#[cfg(feature = "hyper")]
+fn connect_kind(error: &hyper_util::client::legacy::Error) -> Option<&'static str> {
+    // The connector's own error can't be named, and DNS is known by nothing but its words.
+    let is_dns = || error.source().is_some_and(|source| source.to_string() == "dns error");
+    error.is_connect().then(|| if is_dns() { "dns" } else { "connect" })
+}
+
+#[cfg(feature = "reqwest")]
+fn reqwest_kind(error: &reqwest::Error) -> Option<&'static str> {
+    Some(if error.is_timeout() {
+        "timeout"
+    } else if error.is_dns() {
+        "dns"
+    } else if error.is_redirect() {
+        "redirect"
+    } else if error.is_builder() {
+        "invalid_request"
+    } else if error.is_upgrade() {
+        "upgrade"
+    } else if error.is_connect() {
+        "connect"
+    } else if error.is_decode() {
+        "decode"
+    } else if error.is_body() {
+        "body"
+    } else if error.is_request() {
+        "request"
     } else {
         return None;
     })

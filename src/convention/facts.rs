@@ -11,7 +11,7 @@ use http::{Extensions, HeaderMap, StatusCode, Version, header, request, response
 use opentelemetry::{KeyValue, StringValue};
 
 use super::{
-    Convention, Labels, Route, Side,
+    Convention, Labels, Route, Side, UrlTemplate,
     address::{self, HostPort},
     http::{Method, protocol_version},
     labels, names,
@@ -35,7 +35,9 @@ pub struct Facts {
     pub(super) server: Option<(StringValue, Option<u16>)>,
     pub(super) client: Option<IpAddr>,
     pub(super) peer: Option<SocketAddr>,
+    /// `http.route` on a server, `url.template` on a client.
     pub(super) route: Option<Arc<str>>,
+    pub(super) resend_count: u32,
     slot: Option<RouteSlot>,
     pub(super) status: Option<StatusCode>,
     pub(super) error_type: Option<StringValue>,
@@ -50,7 +52,7 @@ impl Facts {
         self.status
     }
 
-    /// The route template, where it is known by now.
+    /// The route template of a server, or the URL template of a client, where it is known by now.
     pub fn route(&self) -> Option<&str> {
         self.route.as_deref()
     }
@@ -92,6 +94,11 @@ impl Facts {
         attributes.extend(error.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.clone())));
     }
 
+    /// Tells how often the request was sent before.
+    pub(crate) fn set_resend_count(&mut self, count: u32) {
+        self.resend_count = count;
+    }
+
     /// Hands over the labels that a handler may add to.
     pub(crate) fn set_handler_labels(&mut self, labels: Labels) {
         self.handler_labels = Some(labels);
@@ -115,6 +122,7 @@ impl Convention {
             client: None,
             peer: None,
             route: None,
+            resend_count: 0,
             slot: None,
             status: None,
             error_type: None,
@@ -135,7 +143,7 @@ impl Convention {
         if let Some(call) = &mut facts.call {
             self.read_call_response(call, head);
         }
-        if facts.route.is_none() {
+        if facts.route.is_none() && self.side() == Side::Server {
             facts.route = head.extensions.get::<Route>().map(Route::template);
         }
         if let Some(hook) = &self.settings().response_labels {
@@ -192,6 +200,7 @@ impl Convention {
     }
 
     fn read_client(&self, head: &request::Parts, facts: &mut Facts) {
+        facts.route = head.extensions.get::<UrlTemplate>().map(UrlTemplate::template);
         let origin = self.settings().origin.as_ref();
         let (uri, host) = match (address::requested_host(head), origin) {
             (Some(host), _) => (&head.uri, Some(host)),

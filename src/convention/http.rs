@@ -91,6 +91,13 @@ impl Convention {
             Side::Client => {
                 let url = self.full_url(facts, head);
                 attributes.push(KeyValue::new(names::URL_FULL, self.capped(&url)));
+                if let Some(template) = &facts.route {
+                    attributes.push(KeyValue::new(names::URL_TEMPLATE, Arc::clone(template)));
+                }
+                if facts.resend_count > 0 {
+                    let count = i64::from(facts.resend_count);
+                    attributes.push(KeyValue::new(names::HTTP_REQUEST_RESEND_COUNT, count));
+                }
             }
         }
         facts.push_server(attributes);
@@ -120,7 +127,12 @@ impl Convention {
                 labels.push(KeyValue::new(names::URL_SCHEME, scheme.clone()));
             }
             (Side::Server, None) => {}
-            (Side::Client, _) => facts.push_server(&mut labels),
+            (Side::Client, _) => {
+                facts.push_server(&mut labels);
+                if let Some(template) = &facts.route {
+                    labels.push(KeyValue::new(names::URL_TEMPLATE, Arc::clone(template)));
+                }
+            }
         }
         labels
     }
@@ -130,7 +142,7 @@ impl Convention {
         if let Some(version) = facts.version {
             labels.push(KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version));
         }
-        if let Some(route) = &facts.route {
+        if let Some(route) = facts.route.as_ref().filter(|_| self.side() == Side::Server) {
             labels.push(KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
         }
         if let Some(status) = facts.status {

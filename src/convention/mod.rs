@@ -23,7 +23,11 @@ use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
 use self::intern::Interner;
 pub use self::{
-    facts::Facts, forwarded::TrustedProxies, labels::Labels, protocol::Protocol, route::Route,
+    facts::Facts,
+    forwarded::TrustedProxies,
+    labels::Labels,
+    protocol::Protocol,
+    route::{Route, UrlTemplate},
 };
 pub(crate) use self::{facts::announced_length, instruments::Instrument, labels::LabelSet};
 

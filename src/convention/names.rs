@@ -11,6 +11,7 @@ pub(crate) const ERROR_TYPE: &str = "error.type";
 pub(crate) const HTTP_REQUEST_HEADER: &str = "http.request.header";
 pub(crate) const HTTP_REQUEST_METHOD: &str = "http.request.method";
 pub(crate) const HTTP_REQUEST_METHOD_ORIGINAL: &str = "http.request.method_original";
+pub(crate) const HTTP_REQUEST_RESEND_COUNT: &str = "http.request.resend_count";
 pub(crate) const HTTP_RESPONSE_HEADER: &str = "http.response.header";
 pub(crate) const HTTP_RESPONSE_STATUS_CODE: &str = "http.response.status_code";
 pub(crate) const HTTP_ROUTE: &str = "http.route";
@@ -30,6 +31,7 @@ pub(crate) const URL_FULL: &str = "url.full";
 pub(crate) const URL_PATH: &str = "url.path";
 pub(crate) const URL_QUERY: &str = "url.query";
 pub(crate) const URL_SCHEME: &str = "url.scheme";
+pub(crate) const URL_TEMPLATE: &str = "url.template";
 pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
 /// Not a semantic convention: the first digit of the status code, for dashboards and alerts.
@@ -67,6 +69,8 @@ mod tests {
             (HTTP_REQUEST_HEADER, attribute::HTTP_REQUEST_HEADER),
             (HTTP_REQUEST_METHOD, attribute::HTTP_REQUEST_METHOD),
             (HTTP_REQUEST_METHOD_ORIGINAL, attribute::HTTP_REQUEST_METHOD_ORIGINAL),
+            (HTTP_REQUEST_RESEND_COUNT, attribute::HTTP_REQUEST_RESEND_COUNT),
+            (URL_TEMPLATE, attribute::URL_TEMPLATE),
             (HTTP_RESPONSE_HEADER, attribute::HTTP_RESPONSE_HEADER),
             (HTTP_RESPONSE_STATUS_CODE, attribute::HTTP_RESPONSE_STATUS_CODE),
             (HTTP_ROUTE, attribute::HTTP_ROUTE),

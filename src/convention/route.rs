@@ -88,6 +88,39 @@ impl fmt::Debug for Route {
     }
 }
 
+/// The template of a URL that a client asks for, such as `/users/{id}`: `url.template`.
+///
+/// Put it into the request's extensions. It becomes part of the span's name, and an attribute of
+/// span and metrics. It is never guessed from the path.
+///
+/// # Example
+///
+/// ```
+/// use http::Request;
+/// use tower_telemetry::UrlTemplate;
+///
+/// let request = Request::get("https://api.example.com/users/7")
+///     .extension(UrlTemplate::new("/users/{id}"))
+///     .body(String::new());
+/// ```
+///
+/// # Cardinality
+///
+/// It is a metric label: use templates from a closed set.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct UrlTemplate(Arc<str>);
+
+impl UrlTemplate {
+    /// Makes a template.
+    pub fn new(template: impl Into<Arc<str>>) -> Self {
+        Self(template.into())
+    }
+
+    pub(crate) fn template(&self) -> Arc<str> {
+        Arc::clone(&self.0)
+    }
+}
+
 /// Where a layer outside the router waits to be told the route.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RouteSlot(Arc<OnceLock<Route>>);

@@ -8,6 +8,7 @@ use opentelemetry::{
     trace::{SpanRef, TraceContextExt},
 };
 
+use super::Attempts;
 use crate::{
     convention::{Convention, Facts, Labels, Side, announced_length},
     end::End,
@@ -95,6 +96,13 @@ impl Exchange {
         self.context.clone().unwrap_or_else(Context::current)
     }
 
+    fn with_context<T>(&self, f: impl FnOnce(&Context) -> T) -> T {
+        match &self.context {
+            Some(context) => f(context),
+            None => Context::map_current(f),
+        }
+    }
+
     /// Replaces the context that the service, its future and its response body run under.
     pub fn set_context(&mut self, context: Context) {
         self.context = Some(context);
@@ -104,6 +112,12 @@ impl Exchange {
     pub fn read_facts(&mut self, head: &mut request::Parts) -> &Facts {
         if self.facts.is_none() {
             let mut facts = self.convention.read_request(head);
+            if self.convention.side() == Side::Client
+                && let Some((before, context)) = self.with_context(Attempts::count)
+            {
+                facts.set_resend_count(before);
+                self.context = Some(context);
+            }
             if self.convention.has_handler_labels() {
                 facts.set_handler_labels(self.handler_labels());
             }

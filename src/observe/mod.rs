@@ -43,6 +43,7 @@
 //! # }
 //! ```
 
+mod attempts;
 mod body;
 mod exchange;
 mod future;
@@ -51,7 +52,7 @@ mod service;
 
 use http::{request, response};
 
-pub(crate) use self::exchange::Signal;
+pub(crate) use self::{attempts::Attempts, exchange::Signal};
 pub use self::{
     body::ResponseBody,
     exchange::Exchange,

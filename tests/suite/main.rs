@@ -3,6 +3,8 @@
 mod support;
 
 mod attributes;
+#[cfg(all(feature = "hyper", feature = "reqwest-middleware", feature = "rustls"))]
+mod clients;
 mod context;
 mod ends;
 mod golden;

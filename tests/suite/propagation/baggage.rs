@@ -35,7 +35,8 @@ fn map(expected: &[(&str, &str, &str)]) -> Map {
 /// Section 3: what is read.
 #[test]
 fn extraction() {
-    let rows: [(&[&str], &[(&str, &str, &str)]); 31] = [
+    type Row<'a> = (&'a [&'a str], &'a [(&'a str, &'a str, &'a str)]);
+    let rows: [Row<'_>; 31] = [
         // 3.3.1: examples of the text.
         (
             &[

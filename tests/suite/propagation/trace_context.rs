@@ -274,7 +274,7 @@ proptest! {
         flags in 0..4u8,
         members in members(),
     ) {
-        let state = TraceState::from_key_value(members.clone()).unwrap_or_default();
+        let state = TraceState::from_key_value(members).unwrap_or_default();
         let context = SpanContext::new(trace.into(), span.into(), TraceFlags::new(flags), true, state);
         let sent = inject(&TraceContext::new(), &Context::new().with_remote_span_context(context.clone()));
         let read = extract(&TraceContext::new(), &sent);

@@ -1,0 +1,62 @@
+//! reqwest with telemetry: spans printed, against a server that the example starts. It ends by
+//! itself.
+//!
+//! ```text
+//! cargo run --all-features --example reqwest
+//! ```
+
+#[path = "axum/console.rs"]
+mod console;
+
+use axum::{Json, Router, http::StatusCode, routing::get};
+use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
+use tokio::net::TcpListener;
+use tower::ServiceBuilder;
+use tower_http::follow_redirect::FollowRedirectLayer;
+use tower_telemetry::{TelemetryLayer, reqwest::Client};
+
+#[tokio::main]
+async fn main() -> Result<(), Box<dyn std::error::Error>> {
+    // This build of reqwest brings no TLS of its own.
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    let tracers = SdkTracerProvider::builder().with_simple_exporter(console::Console).build();
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(console::Console).build();
+    let telemetry =
+        TelemetryLayer::client().with_tracer_provider(&tracers).with_meter_provider(&meters);
+    let url = start_server().await?;
+
+    let client = Client::with_layer(reqwest::Client::new(), telemetry.clone());
+    println!("a call, named by its template:");
+    let answer = client.get(format!("{url}/users/7")).template("/users/{id}").send().await?;
+    println!("the answer: {}\n", answer.text().await?);
+
+    println!("JSON there and back:");
+    let order = serde_json::json!({ "amount": 3 });
+    let answer = client.post(format!("{url}/orders")).json(&order).send().await?;
+    println!("the answer: {}\n", answer.json::<serde_json::Value>().await?);
+
+    println!("an error, by its kind:");
+    client.get("http://127.0.0.1:1/").send().await.unwrap_err();
+
+    println!("\na redirect, as a span for each hop:");
+    let hops = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    let layers = ServiceBuilder::new().layer(FollowRedirectLayer::new()).layer(telemetry);
+    let client = Client::with_layer(hops, layers.into_inner());
+    client.get(format!("{url}/old")).send().await?.text().await?;
+
+    println!("\nthe metrics:");
+    tracers.shutdown()?;
+    meters.shutdown()?;
+    Ok(())
+}
+
+async fn start_server() -> std::io::Result<String> {
+    let app = Router::new()
+        .route("/users/{id}", get(|| async { "Ada" }))
+        .route("/orders", axum::routing::post(|order: Json<serde_json::Value>| async { order }))
+        .route("/old", get(|| async { (StatusCode::FOUND, [("location", "/users/1")]) }));
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let url = format!("http://{}", listener.local_addr()?);
+    tokio::spawn(async { axum::serve(listener, app).await });
+    Ok(url)
+}

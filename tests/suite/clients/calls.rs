@@ -1,0 +1,199 @@
+//! Calls as their users make them.
+
+use std::time::Duration;
+
+use futures_util::{StreamExt, stream};
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{client::legacy::Client as HyperClient, rt::TokioExecutor};
+use opentelemetry::trace::SpanKind;
+use tower::{Layer, ServiceExt};
+use tower_telemetry::{
+    Convention, UrlTemplate, reqwest::Client, reqwest_middleware::TelemetryMiddleware,
+};
+
+use super::{Server, layer, plain};
+use crate::support::{Telemetry, attribute, eventually};
+
+/// What people do with a `reqwest::Client` they can do with ours.
+#[tokio::test]
+async fn as_pleasant_as_reqwest() {
+    let (server, address) = Server::start().await;
+    let telemetry = Telemetry::new();
+    let client = Client::with_layer(plain(), layer(&telemetry));
+    let echo = format!("http://{address}/echo");
+
+    let order = serde_json::json!({ "amount": 3 });
+    let answer = client.post(&echo).json(&order).query(&[("a", "b c")]).send().await.unwrap();
+    assert_eq!(answer.url().query(), Some("a=b+c"));
+    assert_eq!(answer.remote_addr(), Some(address));
+    assert_eq!(answer.json::<serde_json::Value>().await.unwrap(), order);
+
+    let form = reqwest::multipart::Form::new().text("name", "value");
+    let answer = client.post(&echo).multipart(form).send().await.unwrap();
+    assert!(answer.text().await.unwrap().contains("name=\"name\""));
+
+    let chunks = stream::iter(["a", "b", "c"].map(Ok::<_, std::io::Error>));
+    let body = reqwest::Body::wrap_stream(chunks);
+    let answer = client.put(&echo).body(body).send().await.unwrap();
+    let chunks: Vec<_> = answer.bytes_stream().collect().await;
+    assert_eq!(
+        chunks.into_iter().flat_map(|chunk| chunk.unwrap().to_vec()).collect::<Vec<_>>(),
+        b"abc"
+    );
+
+    let answer = client.patch(&echo).form(&[("k", "v")]).bearer_auth("token").send().await.unwrap();
+    assert_eq!((answer.content_length(), &*answer.text().await.unwrap()), (Some(3), "k=v"));
+    let seen = server.seen.lock().unwrap().pop().unwrap().1;
+    assert_eq!(seen["authorization"], "Bearer token");
+    assert_eq!(seen["content-type"], "application/x-www-form-urlencoded");
+
+    let short = client.get(format!("http://{address}/never")).timeout(Duration::from_millis(30));
+    assert!(short.send().await.unwrap_err().is_timeout());
+    let failed = client.get(format!("http://{address}/status/404")).send().await.unwrap();
+    let error = failed.error_for_status().unwrap_err();
+    assert_eq!(error.url().unwrap().path(), "/status/404");
+    assert_eq!(telemetry.spans().len(), 6);
+    assert_eq!(telemetry.active(), 0);
+}
+
+/// A URL that can't be built is an error, and no call.
+#[tokio::test]
+async fn a_relative_url() {
+    let telemetry = Telemetry::new();
+    let client = Client::with_layer(plain(), layer(&telemetry));
+    for url in ["/users/7", "", "http://", "not a url"] {
+        assert!(client.get(url).send().await.unwrap_err().is_builder(), "{url}");
+    }
+    assert!(telemetry.spans().is_empty());
+    // The service itself is asked for one that is a path alone.
+    let service = tower_telemetry::reqwest::HttpService::default();
+    let service = layer(&telemetry).layer(service);
+    let request = http::Request::get("/users/7").body(reqwest::Body::default()).unwrap();
+    assert!(service.oneshot(request).await.unwrap_err().is_builder());
+    let span = telemetry.span_of(SpanKind::Client);
+    assert_eq!(attribute(&span, "error.type").as_deref(), Some("invalid_request"));
+}
+
+/// `url.template`: in the name, on the span, on the metrics; and never guessed.
+#[tokio::test]
+async fn templates() {
+    let (_server, address) = Server::start().await;
+    let url = format!("http://{address}/ok/7");
+    let expect = |telemetry: &Telemetry, template: Option<&str>| {
+        let span = telemetry.span_of(SpanKind::Client);
+        assert_eq!(attribute(&span, "url.template").as_deref(), template);
+        let name =
+            template.map_or_else(|| String::from("GET"), |template| format!("GET {template}"));
+        assert_eq!(span.name, name);
+        for instrument in ["request.duration", "active_requests"] {
+            let label = telemetry.points_of(instrument)[0].labels.get("url.template").cloned();
+            assert_eq!(label, template.map(|template| format!("String(({template:?}))")));
+        }
+    };
+    for template in [None, Some("/ok/{id}")] {
+        let telemetry = Telemetry::new();
+        let client = Client::with_layer(plain(), layer(&telemetry));
+        let request = client.get(&url);
+        let request = match template {
+            Some(template) => request.template(template),
+            None => request,
+        };
+        request.send().await.unwrap().bytes().await.unwrap();
+        expect(&telemetry, template);
+
+        let telemetry = Telemetry::new();
+        let client = reqwest_middleware::ClientBuilder::new(plain())
+            .with(TelemetryMiddleware::with_layer(layer(&telemetry)))
+            .build();
+        let request = client.get(&url);
+        let request = match template {
+            Some(template) => request.with_extension(UrlTemplate::new(template)),
+            None => request,
+        };
+        request.send().await.unwrap().bytes().await.unwrap();
+        expect(&telemetry, template);
+    }
+}
+
+/// Where a span ends is the user's choice.
+#[tokio::test]
+async fn the_end() {
+    let (_server, address) = Server::start().await;
+    let url = format!("http://{address}/ok");
+    for at_head in [false, true] {
+        let telemetry = Telemetry::new();
+        let convention = Convention::client().with_end_at_head(move |_| at_head);
+        let client = Client::with_layer(plain(), telemetry.stack(convention));
+        let answer = client.get(&url).send().await.unwrap();
+        assert_eq!(telemetry.spans().len(), usize::from(at_head));
+        answer.bytes().await.unwrap();
+        assert_eq!(telemetry.spans().len(), 1);
+    }
+}
+
+/// Two hundred calls at once, each left at another moment.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn cancelled_at_random() {
+    let (_server, address) = Server::start().await;
+    let telemetry = Telemetry::new();
+    let client = Client::with_layer(plain(), layer(&telemetry));
+    let calls = (0..200_u64).map(|i| {
+        let client = client.clone();
+        tokio::spawn(async move {
+            let path = ["ok", "never", "endless", "broken"][i as usize % 4];
+            let call = async {
+                let answer = client.get(format!("http://{address}/{path}")).send().await?;
+                answer.bytes().await
+            };
+            // A spread of moments that is the same in each run.
+            let _ = tokio::time::timeout(Duration::from_micros(i * 7919 % 40_000), call).await;
+        })
+    });
+    for call in calls.collect::<Vec<_>>() {
+        call.await.unwrap();
+    }
+    eventually("every call is over", || telemetry.active() == 0).await;
+    let durations = telemetry.points_of("request.duration").iter().map(|p| p.count).sum::<u64>();
+    assert_eq!(telemetry.spans().len() as u64, durations, "each span is a duration");
+    // A timeout of nothing may cancel a call before it begins.
+    assert!(durations >= 190, "{durations}");
+}
+
+/// What is secret leaves no trace in anything that is exported.
+#[tokio::test]
+async fn credentials() {
+    let (_server, address) = Server::start().await;
+    let url = format!("http://user:s3cret@{address}/ok?X-Amz-Signature=s3cret&sig=s3cret");
+    let telemetry = Telemetry::new();
+
+    let client = Client::with_layer(plain(), layer(&telemetry));
+    client.get(&url).bearer_auth("s3cret").send().await.unwrap().bytes().await.unwrap();
+    let client = reqwest_middleware::ClientBuilder::new(plain())
+        .with(TelemetryMiddleware::with_layer(layer(&telemetry)))
+        .build();
+    client
+        .get(&url)
+        .basic_auth("user", Some("s3cret"))
+        .send()
+        .await
+        .unwrap()
+        .bytes()
+        .await
+        .unwrap();
+    // Also where the call fails, for reqwest's errors carry the URL.
+    let refused = url.replace(&address.port().to_string(), "1");
+    let client = Client::with_layer(plain(), layer(&telemetry));
+    client.get(&refused).send().await.unwrap_err();
+    let client = HyperClient::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
+    let convention = Convention::client().with_request_headers(["authorization", "cookie"]);
+    let client = telemetry.stack(convention).layer(client);
+    let request =
+        http::Request::get(&url).header("authorization", "s3cret").header("cookie", "s3cret");
+    let answer = client.oneshot(request.body(Empty::new()).unwrap()).await.unwrap();
+    answer.into_body().collect().await.unwrap();
+
+    let exported = format!("{:?}{:?}", telemetry.spans(), telemetry.points());
+    assert_eq!(telemetry.spans().len(), 4);
+    assert!(exported.contains("REDACTED"));
+    assert!(!exported.contains("s3cret"), "{exported}");
+}
