@@ -3,7 +3,7 @@
 //!
 //! ```text
 //! cargo run --all-features --example w3c
-//! python test.py http://127.0.0.1:5000/test     # of https://github.com/w3c/trace-context
+//! SPEC_LEVEL=2 STRICT_LEVEL=2 python test.py http://127.0.0.1:5000/test     # of https://github.com/w3c/trace-context
 //! ```
 
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};

@@ -1,4 +1,11 @@
-#![doc = include_str!("../README.md")]
+// Its examples need every feature, so without one of them they are read and not run.
+#![cfg_attr(
+    any(
+        not(doctest),
+        all(feature = "axum", feature = "reqwest-middleware", feature = "rustls", feature = "tonic")
+    ),
+    doc = include_str!("../README.md")
+)]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attempts;

@@ -50,7 +50,8 @@ use crate::{
 /// | `http.request.method` | known methods or `_OTHER` | the same | yes |
 /// | `url.scheme` | `http` or `https` | – | server |
 /// | `server.address`, `server.port` | – | as requested, or of the origin | client |
-/// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` | as of the request | – |
+/// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` | as negotiated, once there is a response | – |
+/// | `url.template` | – | where given, see [`UrlTemplate`](crate::UrlTemplate) | client |
 /// | `http.route` | where known | – | – |
 /// | `http.response.status_code` | once there is a response | the same | – |
 /// | `status_class` | `1xx` to `5xx`; see [`with_status_class`](Convention::with_status_class) | the same | – |
@@ -73,7 +74,9 @@ use crate::{
 ///
 /// Nothing that a caller of a server chooses freely is a label: paths, hosts and unknown methods
 /// are not. A gRPC method is one once it has answered with a gRPC status other than
-/// `UNIMPLEMENTED`, to this call or, where this call was not answered, to an earlier one. On a client `server.address` is one, as the conventions require: the hosts that your
+/// `UNIMPLEMENTED`, to this call or, where this call was not answered, to an earlier one. An
+/// interceptor or a limiter may answer with a failure for a path that nobody has, so methods that
+/// have never answered with a message or `OK` are at most 100, and all others `_OTHER`. On a client `server.address` is one, as the conventions require: the hosts that your
 /// program calls.
 #[derive(Debug, Clone)]
 pub struct MetricsLayer {
@@ -112,6 +115,9 @@ impl MetricsLayer {
     /// The request's is what its `Content-Length` announces, or zero for an HTTP/1 request to a
     /// server that announces no body; where neither tells, none is recorded. The response's is
     /// what was really delivered, also when that was cut short.
+    ///
+    /// A client learns the length of most requests below this layer only, where the header is
+    /// written: set `Content-Length` to have it recorded.
     #[must_use]
     pub fn with_body_sizes(mut self) -> Self {
         self.observer = self.observer.with_body_sizes();

@@ -10,8 +10,8 @@ pub(crate) fn escape(bytes: &[u8]) -> Option<u8> {
 }
 
 /// The octets that `text` stands for. A percent sign that begins no escape is itself.
-pub(crate) fn octets(text: &str) -> impl Iterator<Item = u8> + '_ {
-    let mut rest = text.as_bytes();
+pub(crate) fn octets(text: &[u8]) -> impl Iterator<Item = u8> + '_ {
+    let mut rest = text;
     std::iter::from_fn(move || {
         let (first, tail) = rest.split_first()?;
         match escape(rest) {
@@ -28,9 +28,9 @@ pub(crate) fn octets(text: &str) -> impl Iterator<Item = u8> + '_ {
 }
 
 /// The text that `text` stands for; octets that are not UTF-8 become U+FFFD.
-pub(crate) fn decode(text: &str) -> Cow<'_, str> {
-    if !text.contains('%') {
-        return Cow::Borrowed(text);
+pub(crate) fn decode(text: &[u8]) -> Cow<'_, str> {
+    if !text.contains(&b'%') {
+        return String::from_utf8_lossy(text);
     }
     let octets: Vec<_> = octets(text).collect();
     Cow::Owned(String::from_utf8_lossy(&octets).into_owned())

@@ -9,14 +9,12 @@ use std::{
 use http::{HeaderMap, HeaderName, HeaderValue, header, request, response};
 use opentelemetry::{
     Context, global,
-    trace::{
-        Link, Span, SpanBuilder, SpanContext, Status, TraceContextExt, Tracer, TracerProvider,
-    },
+    trace::{Link, Span, SpanBuilder, Status, TraceContextExt, Tracer, TracerProvider},
 };
 use tower_layer::Layer;
 
 use crate::{
-    convention::Convention,
+    convention::{Convention, Side},
     observe::{Exchange, Observe, Observer, Signal},
     traceparent::TraceParent,
 };
@@ -58,8 +56,8 @@ use crate::{
 ///
 /// # What is emitted
 ///
-/// A span named `{method} {http.route}`, or `{method}` where no route is known; the method is
-/// `HTTP` where it is not a known one. Attributes by the semantic conventions v1.45; those marked
+/// A span named `{method} {http.route}` (on a client `{method} {url.template}`), or `{method}` where
+/// neither is known; the method is `HTTP` where it is not a known one. Attributes by the semantic conventions v1.45; those marked
 /// † are given at creation, where samplers see them.
 ///
 /// | attribute | server | client |
@@ -69,18 +67,21 @@ use crate::{
 /// | `url.path` †, `url.query` † | path, and query where there is one | – |
 /// | `url.scheme` † | `http` or `https` | – |
 /// | `url.full` † | – | always |
+/// | `url.template` † | – | where given, see [`UrlTemplate`](crate::UrlTemplate) |
+/// | `http.request.resend_count` † | – | on repetitions, see [`AttemptsLayer`](crate::AttemptsLayer) |
 /// | `http.route` | where known, † if it is by then | – |
 /// | `server.address` †, `server.port` † | as requested | as requested, or of the origin |
 /// | `client.address` † | peer, or caller by trusted proxies | – |
-/// | `network.peer.address`, `network.peer.port` | where known | – |
+/// | `network.peer.address`, `network.peer.port` | where known | of the response, where the client tells (feature `hyper`) |
 /// | `user_agent.original` † | where sent | – |
-/// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` | as of the request |
+/// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` | as negotiated, once there is a response |
 /// | `http.request.header.*` †, `http.response.header.*` | those allowed | the same |
 /// | `http.response.status_code` | once there is a response | the same |
 /// | `error.type` | see below | see below |
 ///
 /// The span's status is `Error` exactly where there is an `error.type`, and unset otherwise; it
-/// never has a description.
+/// has no description. Labels of hooks and handlers are set at the end; they can't replace what the
+/// span got at its creation.
 ///
 /// | what happened | `error.type` on a server | on a client |
 /// |---|---|---|
@@ -102,7 +103,7 @@ use crate::{
 /// |---|---|---|
 /// | `rpc.system.name` † | `grpc` | `grpc` |
 /// | `rpc.method` | `package.Service/Method`, or `_OTHER` where the server has shown no such method | as called † |
-/// | `rpc.method_original` | where that is `_OTHER` | – |
+/// | `rpc.method_original` | where that is `_OTHER` | the same † |
 /// | `rpc.status_code` | the name of the code, `OK` included | the same |
 /// | `server.address` †, `server.port` † | of `:authority` | as requested, or of the [origin](Convention::with_origin) |
 /// | `network.peer.address`, `network.peer.port` | where known | – |
@@ -128,12 +129,22 @@ use crate::{
 ///
 /// # Kinds of errors
 ///
-/// They are those of `io::ErrorKind` (`connection_refused`, `connection_reset`,
-/// `timeout`, ...), of tower (`timeout`, `overloaded`, `closed`; feature `tower`) and of hyper
-/// (`connect`, `canceled`, `closed`, `incomplete_message`, `timeout`, `http2_refused_stream`, ...;
-/// feature `hyper`) and of tonic (`timeout`, `connect`; feature `tonic`), the
-/// innermost that is known in the chain of sources; otherwise the name of the error's type, or
-/// `_OTHER` for a boxed one. Messages are never recorded.
+/// The chain of sources is searched for the kinds below, and the innermost counts; one of the last
+/// row counts only where there is no other. Otherwise it is the name of the error's type, or
+/// `_OTHER` for a boxed one. [`with_error_type`](Convention::with_error_type) decides before all of
+/// this, and [`with_error`](Convention::with_error) makes a type of your own searched. The message of
+/// an error is never recorded.
+///
+/// | kinds | of | feature |
+/// |---|---|---|
+/// | `address_in_use`, `address_not_available`, `broken_pipe`, `connection_aborted`, `connection_refused`, `connection_reset`, `host_unreachable`, `network_down`, `network_unreachable`, `not_connected`, `permission_denied`, `timeout`, `unexpected_eof` | `std::io::Error` | – |
+/// | `timeout`, `overloaded`, `closed` | tower | `tower` |
+/// | `timeout`, `canceled`, `incomplete_message`, `body_write_aborted`, `closed`, `invalid_message`, `user`, `dns` | hyper, hyper-util | `hyper` |
+/// | `http2_cancel`, `http2_refused_stream`, ... (RFC 9113, section 7) | h2 | `hyper` |
+/// | `timeout`, `dns`, `redirect`, `invalid_request`, `upgrade` | reqwest | `reqwest` |
+/// | `tls_certificate_invalid`, `tls` | rustls | `rustls` |
+/// | `timeout` | tonic | `tonic` |
+/// | `connect`, `request`, `body`, `decode` | hyper-util, reqwest, tonic | their own |
 ///
 /// # Cardinality
 ///
@@ -224,6 +235,7 @@ impl Observer for SpanObserver {
             return None;
         }
         exchange.read_facts(head);
+        exchange.count_attempt();
         let (convention, facts) = (exchange.convention(), exchange.facts()?);
         let own_name = convention.overridden_name(head);
         let (had_route, has_own_name) = (facts.route().is_some(), own_name.is_some());
@@ -233,7 +245,8 @@ impl Observer for SpanObserver {
                 .with_start_time(exchange.started_at());
         builder.attributes = Some(convention.request_attributes(facts, head));
         let context = exchange.context();
-        let context = if convention.is_public_endpoint() {
+        let is_public = convention.is_public_endpoint();
+        let started = if is_public {
             let caller = context.span().span_context().clone();
             let builder = builder.with_links(vec![Link::with_context(caller)]);
             // A root has no parent at all: samplers take an invalid one for an unsampled one.
@@ -241,8 +254,11 @@ impl Observer for SpanObserver {
         } else {
             self.tracer().start(builder, &context, &context)
         };
-        let is_recording = context.span().is_recording();
-        exchange.set_context(context);
+        let is_recording = started.span().is_recording();
+        // A tracer whose provider was shut down makes no span; the caller's context still goes on.
+        if started.span().span_context().is_valid() || is_public {
+            exchange.set_context(started);
+        }
         Some(Started { is_recording, had_route, has_own_name })
     }
 
@@ -253,8 +269,10 @@ impl Observer for SpanObserver {
         head: &mut response::Parts,
     ) {
         let Some(started) = state else { return };
-        if let Some(name) = exchange.convention().server_timing() {
-            exchange.with_span(|span| tell_trace(name, span.span_context(), &mut head.headers));
+        let convention = exchange.convention();
+        if let Some(name) = convention.server_timing().filter(|_| convention.side() == Side::Server)
+        {
+            tell_trace(name, &exchange.context(), &mut head.headers);
         }
         if started.is_recording {
             let Some(facts) = exchange.facts() else { return };
@@ -285,8 +303,13 @@ impl Observer for SpanObserver {
 }
 
 /// Adds the header by which a caller learns of the trace.
-fn tell_trace(name: &str, span: &SpanContext, headers: &mut HeaderMap) {
-    let Some(parent) = TraceParent::of(span) else { return };
+fn tell_trace(name: &str, context: &Context, headers: &mut HeaderMap) {
+    // Without a provider the span is still the caller's, who knows it.
+    let Some(parent) =
+        TraceParent::of(context).filter(|_| !context.span().span_context().is_remote())
+    else {
+        return;
+    };
     let value = format!("{name};desc=\"{}\"", parent.to_text());
     let Ok(value) = HeaderValue::try_from(value) else { return };
     // Appending panics where the map is full.

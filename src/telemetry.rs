@@ -154,11 +154,11 @@ impl Observer for TelemetryObserver {
             self.propagation.on_request(exchange, head);
         }
         let span = self.span.on_request(exchange, head);
-        let metrics = self.metrics.on_request(exchange, head);
         if side == Side::Client {
             self.propagation.on_request(exchange, head);
         }
-        (span, metrics)
+        // Last, for no hook of the user's runs behind it: what is counted is sure to be ended.
+        (span, self.metrics.on_request(exchange, head))
     }
 
     fn on_response(

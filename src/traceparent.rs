@@ -1,8 +1,8 @@
 //! The grammar of `traceparent` (W3C Trace Context Level 2, section 3.2).
 
 use opentelemetry::{
-    TraceFlags,
-    trace::{SpanContext, SpanId, TraceId},
+    Context, TraceFlags,
+    trace::{SpanId, TraceContextExt, TraceId},
 };
 
 /// What a `traceparent` says, version and unknown flags aside.
@@ -16,14 +16,21 @@ pub(crate) struct TraceParent {
 /// The trace id was made at random; it is sent on for as long as the trace lasts.
 pub(crate) const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
+/// In a context: the caller's trace has the random flag. A span made by the SDK loses it where a
+/// sampler drops it.
+#[derive(Debug)]
+pub(crate) struct RandomTrace(pub(crate) TraceId);
+
 impl TraceParent {
-    /// What is sent for this span; `None` where it is no valid one.
-    pub(crate) fn of(span: &SpanContext) -> Option<Self> {
-        span.is_valid().then(|| Self {
-            trace_id: span.trace_id(),
-            span_id: span.span_id(),
-            flags: span.trace_flags(),
-        })
+    /// What is sent for the span of this context; `None` where it is no valid one.
+    pub(crate) fn of(context: &Context) -> Option<Self> {
+        let span = context.span();
+        let span = span.span_context();
+        let trace_id = span.trace_id();
+        let is_random = context.get::<RandomTrace>().is_some_and(|random| random.0 == trace_id);
+        let random = if is_random { RANDOM } else { TraceFlags::NOT_SAMPLED };
+        let flags = span.trace_flags() | random;
+        span.is_valid().then(|| Self { trace_id, span_id: span.span_id(), flags })
     }
 
     /// Reads a header's value; `None` where it has to be ignored.

@@ -54,8 +54,8 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let app = app(address.to_string()).into_make_service_with_connect_info::<SocketAddr>();
     axum::serve(listener, app).with_graceful_shutdown(shutdown()).await?;
     // In this order, for what is under way ends while it drains.
-    tracers.shutdown()?;
-    meters.shutdown()?;
+    let (traces, metrics) = (tracers.shutdown(), meters.shutdown());
+    traces.and(metrics)?;
     println!("flushed");
     Ok(())
 }
@@ -170,7 +170,6 @@ fn install_providers() -> (SdkTracerProvider, SdkMeterProvider) {
     let reader =
         PeriodicReader::builder(console::Console).with_interval(Duration::from_secs(5)).build();
     let meters = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
-    global::set_text_map_propagator(opentelemetry_sdk::propagation::TraceContextPropagator::new());
     global::set_tracer_provider(tracers.clone());
     global::set_meter_provider(meters.clone());
     (tracers, meters)

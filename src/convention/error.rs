@@ -30,9 +30,7 @@ impl Convention {
         if let Some(kind) = self.settings().error_type.as_ref().and_then(|hook| hook(error)) {
             return kind.into();
         }
-        let kinds = || chain(error).filter_map(kind);
-        let specific = kinds().filter(|kind| !GENERIC.contains(kind)).last();
-        match specific.or_else(|| kinds().last()) {
+        match self.kind_of(failure) {
             Some(kind) => kind.into(),
             // The name of the box would say nothing of what is in it.
             None if is_boxed(failure.error()) => names::OTHER.into(),
@@ -40,13 +38,33 @@ impl Convention {
         }
     }
 
+    /// The kind of a failure, where one is known in the chain of sources.
+    pub(super) fn kind_of(&self, failure: Failure<'_>) -> Option<&'static str> {
+        let kinds = || self.sources(failure).filter_map(kind);
+        let specific = kinds().filter(|kind| !GENERIC.contains(kind)).last();
+        specific.or_else(|| kinds().last())
+    }
+
+    /// Whether the failure is that there is no connection, whatever the reason.
+    pub(super) fn is_connecting(&self, failure: Failure<'_>) -> bool {
+        self.sources(failure).filter_map(kind).any(|kind| matches!(kind, "connect" | "dns"))
+    }
+
     /// The first error of type `E` in the chain of sources.
     #[cfg(feature = "tonic")]
     pub(super) fn find_source<'a, E: Error + 'static>(
         &self,
-        error: &'a (dyn Any + 'static),
+        failure: Failure<'a>,
     ) -> Option<&'a E> {
-        chain(self.as_error(error)?).find_map(|error| error.downcast_ref())
+        self.sources(failure).find_map(|error| error.downcast_ref())
+    }
+
+    /// The error and its sources, from the outside in.
+    fn sources<'a>(
+        &self,
+        failure: Failure<'a>,
+    ) -> impl Iterator<Item = &'a (dyn Error + 'static)> + use<'a> {
+        self.as_error(failure.error()).into_iter().flat_map(chain)
     }
 
     /// A service's error is of any type; this is how it becomes one with a chain of sources.
@@ -94,7 +112,6 @@ fn is_boxed(error: &(dyn Any + 'static)) -> bool {
     error.is::<BoxError>() || error.is::<Box<dyn Error + Send>>() || error.is::<Box<dyn Error>>()
 }
 
-/// The error and its sources, from the outside in.
 fn chain<'a>(error: &'a (dyn Error + 'static)) -> impl Iterator<Item = &'a (dyn Error + 'static)> {
     std::iter::successors(Some(error), |error| {
         let error: &'a (dyn Error + 'static) = *error;

@@ -3,6 +3,7 @@
 
 use std::{
     net::{IpAddr, SocketAddr},
+    ops::DerefMut,
     sync::Arc,
     time::Duration,
 };
@@ -79,6 +80,10 @@ impl Facts {
         }
     }
 
+    pub(super) fn protocol_version(&self) -> Option<KeyValue> {
+        self.version.map(|version| KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version))
+    }
+
     pub(super) fn push_peer(&self, attributes: &mut impl Extend<KeyValue>) {
         if let Some(peer) = self.peer {
             let address = peer.ip().to_canonical().to_string();
@@ -92,6 +97,20 @@ impl Facts {
     pub(super) fn push_error(&self, attributes: &mut impl Extend<KeyValue>) {
         let error = self.error_type.as_ref();
         attributes.extend(error.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.clone())));
+    }
+
+    pub(super) fn push_labels<L>(&self, attributes: &mut L)
+    where
+        L: DerefMut<Target = [KeyValue]> + Extend<KeyValue>,
+    {
+        for label in &self.labels {
+            labels::set(attributes, label.clone());
+        }
+    }
+
+    /// Whether the status of a gRPC call is still to come.
+    pub(crate) fn awaits_status(&self) -> bool {
+        self.call.as_ref().is_some_and(Call::awaits_status)
     }
 
     /// Tells how often the request was sent before.
@@ -109,15 +128,19 @@ impl Convention {
     /// Reads the facts of a request.
     ///
     /// On a server whose router comes later, this leaves a slot for the route in the request's
-    /// extensions.
-    pub(crate) fn read_request(&self, head: &mut request::Parts) -> Facts {
+    /// extensions; a layer inside of another of the same exchange (`is_nested`) shares its slot.
+    pub(crate) fn read_request(&self, head: &mut request::Parts, is_nested: bool) -> Facts {
         let settings = self.settings();
         let protocol = self.protocol_of(head);
         let mut facts = Facts {
             call: (protocol == Protocol::Grpc).then(|| self.read_call(head)),
             method: Method::new(&settings.known_methods, &head.method, settings.value_limit),
             scheme: None,
-            version: protocol_version(head.version),
+            version: match settings.side {
+                Side::Server => protocol_version(head.version),
+                // Negotiated below: the response tells.
+                Side::Client => None,
+            },
             server: None,
             client: None,
             peer: None,
@@ -131,7 +154,7 @@ impl Convention {
             request_size: announced_length(&head.headers),
         };
         match settings.side {
-            Side::Server => self.read_server(head, &mut facts),
+            Side::Server => self.read_server(head, &mut facts, is_nested),
             Side::Client => self.read_client(head, &mut facts),
         }
         facts
@@ -143,8 +166,13 @@ impl Convention {
         if let Some(call) = &mut facts.call {
             self.read_call_response(call, head);
         }
+        if self.side() == Side::Client {
+            facts.version = protocol_version(head.version);
+            facts.peer = answering_peer(&head.extensions);
+        }
         if facts.route.is_none() && self.side() == Side::Server {
-            facts.route = head.extensions.get::<Route>().map(Route::template);
+            let route = head.extensions.get::<Route>().map(Route::template);
+            facts.route = route.and_then(not_empty);
         }
         if let Some(hook) = &self.settings().response_labels {
             for label in hook(head) {
@@ -157,7 +185,7 @@ impl Convention {
     pub(crate) fn read_end(&self, facts: &mut Facts, end: &End<'_>, elapsed: Duration) {
         if facts.route.is_none() {
             let slot = facts.slot.as_ref().and_then(RouteSlot::get);
-            facts.route = slot.map(Route::template);
+            facts.route = slot.map(Route::template).and_then(not_empty);
         }
         if let Some(added) = &facts.handler_labels {
             added.append_to(&mut facts.labels);
@@ -168,7 +196,7 @@ impl Convention {
         };
     }
 
-    fn read_server(&self, head: &mut request::Parts, facts: &mut Facts) {
+    fn read_server(&self, head: &mut request::Parts, facts: &mut Facts, is_nested: bool) {
         let settings = self.settings();
         facts.peer = settings
             .peer
@@ -190,9 +218,9 @@ impl Convention {
             .as_ref()
             .and_then(|hook| hook(head))
             .or_else(|| Route::matched(&head.extensions))
-            .map(|route| route.template());
+            .and_then(|route| not_empty(route.template()));
         if facts.route.is_none() {
-            facts.slot = Some(RouteSlot::of(&mut head.extensions));
+            facts.slot = Some(RouteSlot::of(&mut head.extensions, is_nested));
         }
         if facts.request_size.is_none() && has_no_body(head) {
             facts.request_size = Some(0);
@@ -200,9 +228,15 @@ impl Convention {
     }
 
     fn read_client(&self, head: &request::Parts, facts: &mut Facts) {
-        facts.route = head.extensions.get::<UrlTemplate>().map(UrlTemplate::template);
+        let template = head.extensions.get::<UrlTemplate>().map(UrlTemplate::template);
+        facts.route = template.and_then(not_empty);
         let origin = self.settings().origin.as_ref();
-        let (uri, host) = match (address::requested_host(head), origin) {
+        // A channel sends its calls to its origin, whatever host they name.
+        let requested = match (&facts.call, origin) {
+            (Some(_), Some(_)) => None,
+            _ => address::requested_host(head),
+        };
+        let (uri, host) = match (requested, origin) {
             (Some(host), _) => (&head.uri, Some(host)),
             (None, Some(origin)) => (origin, origin.authority().and_then(address::authority_host)),
             (None, None) => (&head.uri, None),
@@ -237,6 +271,22 @@ fn has_no_body(head: &request::Parts) -> bool {
     head.version < Version::HTTP_2
         && !head.headers.contains_key(header::CONTENT_LENGTH)
         && !head.headers.contains_key(header::TRANSFER_ENCODING)
+}
+
+fn not_empty(template: Arc<str>) -> Option<Arc<str>> {
+    Some(template).filter(|template| !template.is_empty())
+}
+
+/// The socket peer of a response, as hyper-util's connector tells it.
+#[cfg(feature = "hyper")]
+fn answering_peer(extensions: &Extensions) -> Option<SocketAddr> {
+    let info = extensions.get::<hyper_util::client::legacy::connect::HttpInfo>()?;
+    Some(info.remote_addr())
+}
+
+#[cfg(not(feature = "hyper"))]
+fn answering_peer(_: &Extensions) -> Option<SocketAddr> {
+    None
 }
 
 /// The socket peer, as the server that took the connection tells it.

@@ -23,7 +23,9 @@ use super::address::scheme;
 /// `Forwarded` (RFC 7239) wins over `X-Forwarded-For`, `-Host` and `-Proto` where a request has
 /// both. A proxy that maintains only one family passes the other on as the caller wrote it; name
 /// the family your proxies maintain with [`only_forwarded`](Self::only_forwarded) or
-/// [`only_x_forwarded`](Self::only_x_forwarded) unless they remove the other.
+/// [`only_x_forwarded`](Self::only_x_forwarded) unless they remove the other. The same holds for
+/// each header: one of `X-Forwarded-Host` and `-Proto` that no proxy sets is the caller's word, so
+/// let the nearest remove what it doesn't set.
 ///
 /// # Example
 ///
@@ -169,24 +171,29 @@ fn forwarded_hops(headers: &HeaderMap) -> Vec<Hop<'_>> {
     headers
         .get_all(header::FORWARDED)
         .iter()
-        .filter_map(|line| line.to_str().ok())
+        // A line that is no text still keeps its place in the list.
+        .map(|line| line.to_str().unwrap_or("?"))
         .flat_map(|line| split_unquoted(line, ','))
         .filter(|element| !element.trim().is_empty())
-        .map(|element| {
-            let mut hop = Hop::default();
-            for pair in split_unquoted(element, ';') {
-                let Some((name, value)) = pair.split_once('=') else { continue };
-                let Some(value) = token_or_quoted(value.trim()) else { continue };
-                match name.trim().to_ascii_lowercase().as_str() {
-                    "for" => hop.client = node(&value),
-                    "host" => hop.host = Some(value),
-                    "proto" => hop.scheme = scheme(&value),
-                    _ => {}
-                }
-            }
-            hop
-        })
+        .map(|element| hop(element).unwrap_or_default())
         .collect()
+}
+
+/// Reads one element; `None` where a quote is out of place: it may have swallowed the comma behind
+/// which a proxy wrote its own.
+fn hop(element: &str) -> Option<Hop<'_>> {
+    let mut hop = Hop::default();
+    for pair in split_unquoted(element, ';') {
+        let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
+        let value = token_or_quoted(value.trim()).filter(|_| !name.contains('"'))?;
+        match name.trim().to_ascii_lowercase().as_str() {
+            "for" => hop.client = node(&value),
+            "host" => hop.host = Some(value),
+            "proto" => hop.scheme = scheme(&value),
+            _ => {}
+        }
+    }
+    Some(hop)
 }
 
 /// The members of a comma-separated list, over all its header lines.
@@ -194,9 +201,9 @@ fn list<'a>(headers: &'a HeaderMap, name: &HeaderName) -> impl Iterator<Item = &
     headers
         .get_all(name)
         .iter()
-        .filter_map(|line| line.to_str().ok())
-        .flat_map(|line| line.split(','))
-        .map(str::trim)
+        .flat_map(|line| line.as_bytes().split(|byte| *byte == b','))
+        // A member that is no text is none of anybody, and keeps its place in the list.
+        .map(|member| std::str::from_utf8(member).unwrap_or("?").trim())
         .filter(|member| !member.is_empty())
 }
 
@@ -226,17 +233,23 @@ fn split_unquoted(value: &str, separator: char) -> impl Iterator<Item = &str> {
 }
 
 fn token_or_quoted(value: &str) -> Option<Cow<'_, str>> {
-    let Some(quoted) = value.strip_prefix('"') else { return Some(Cow::Borrowed(value)) };
+    let Some(quoted) = value.strip_prefix('"') else {
+        return (!value.contains('"')).then_some(Cow::Borrowed(value));
+    };
     let inner = quoted.strip_suffix('"')?;
-    if !inner.contains('\\') {
+    if !inner.contains(['\\', '"']) {
         return Some(Cow::Borrowed(inner));
     }
-    let mut escaped = false;
-    let unescaped = inner.chars().filter(|c| {
-        escaped = *c == '\\' && !escaped;
-        !escaped
-    });
-    Some(Cow::Owned(unescaped.collect()))
+    let mut unescaped = String::new();
+    let mut characters = inner.chars();
+    while let Some(c) = characters.next() {
+        unescaped.push(match c {
+            '\\' => characters.next()?,
+            '"' => return None,
+            c => c,
+        });
+    }
+    Some(Cow::Owned(unescaped))
 }
 
 const X_FORWARDED_FOR: HeaderName = HeaderName::from_static("x-forwarded-for");
@@ -278,6 +291,13 @@ mod tests {
         count 1 | - | forwarded: for=1.1.1.1 ;; x-forwarded-for: 2.2.2.2 || 1.1.1.1 | own | -
         count 1 | - | forwarded: for=`1.1.1.1 ;; x-forwarded-for: || - | own | -
         count 1 | - | forwarded: ;;=;for;host= || - | own | -
+        # A quote that the caller leaves open can't make what a proxy wrote its own.
+        count 1 | 10.0.0.1 | forwarded: for=9.9.9.9;host=evil;proto=https;x=`, for=1.1.1.1 || 10.0.0.1 | own | -
+        count 1 | 10.0.0.1 | forwarded: for=9.9.9.9;host=evil;x=`, for=`[2001:db8::1]` || 10.0.0.1 | own | -
+        count 1 | 10.0.0.1 | forwarded: for=9.9.9.9;host=evil;x`, for=1.1.1.1 || 10.0.0.1 | own | -
+        # Bytes that are no text keep their place.
+        count 1 | 10.0.0.1 | x-forwarded-for: é, 1.1.1.1 || 1.1.1.1 | own | -
+        count 2 | 10.0.0.1 | x-forwarded-for: é, 1.1.1.1 || 10.0.0.1 | own | -
         # One family alone.
         x-forwarded | - | forwarded: for=1.1.1.1 ;; x-forwarded-for: 2.2.2.2 || 2.2.2.2 | own | -
         forwarded | - | x-forwarded-for: 2.2.2.2 ;; x-forwarded-proto: https || - | own | -
@@ -318,6 +338,6 @@ mod tests {
             };
             assert_eq!(server_ends(&head, peer, Some(&trust)), ends, "{row}");
         }
-        assert_eq!(rows, 23);
+        assert_eq!(rows, 28);
     }
 }

@@ -101,14 +101,23 @@ impl Convention {
             }
         }
         facts.push_server(attributes);
-        if let Some(version) = facts.version {
-            attributes.push(KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version));
+        if self.side() == Side::Server {
+            attributes.extend(facts.protocol_version());
         }
         let captured = &self.settings().request_headers;
         self.capture(attributes, names::HTTP_REQUEST_HEADER, captured, &head.headers);
     }
 
-    pub(super) fn http_end_attributes(attributes: &mut LabelSet, facts: &Facts, had_route: bool) {
+    pub(super) fn http_end_attributes(
+        &self,
+        attributes: &mut LabelSet,
+        facts: &Facts,
+        had_route: bool,
+    ) {
+        if self.side() == Side::Client {
+            attributes.extend(facts.protocol_version());
+            facts.push_peer(attributes);
+        }
         if let Some(status) = facts.status {
             let code = i64::from(status.as_u16());
             attributes.push(KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, code));
@@ -139,9 +148,7 @@ impl Convention {
 
     pub(super) fn http_end_labels(&self, facts: &Facts) -> LabelSet {
         let mut labels = self.http_active_labels(facts);
-        if let Some(version) = facts.version {
-            labels.push(KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version));
-        }
+        labels.extend(facts.protocol_version());
         if let Some(route) = facts.route.as_ref().filter(|_| self.side() == Side::Server) {
             labels.push(KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
         }

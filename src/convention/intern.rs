@@ -8,12 +8,17 @@ use arc_swap::ArcSwap;
 ///
 /// Reading takes no lock, so it costs the same from many threads; adding copies the set, which
 /// happens once for each string.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) struct Interner {
     strings: ArcSwap<HashMap<Box<str>, Arc<str>>>,
+    limit: usize,
 }
 
 impl Interner {
+    pub(super) fn new(limit: usize) -> Self {
+        Self { strings: ArcSwap::default(), limit }
+    }
+
     /// The shared string, if it has been added.
     pub(super) fn get(&self, text: &str) -> Option<Arc<str>> {
         self.strings.load().get(text).cloned()
@@ -21,25 +26,27 @@ impl Interner {
 
     /// The shared string; one that is not shared where the set is full.
     pub(super) fn intern(&self, text: &str) -> Arc<str> {
+        self.add(text).unwrap_or_else(|| text.into())
+    }
+
+    /// The shared string; none where the set is full.
+    pub(super) fn add(&self, text: &str) -> Option<Arc<str>> {
         if let Some(known) = self.get(text) {
-            return known;
+            return Some(known);
         }
-        let shared = Arc::<str>::from(text);
-        if self.strings.load().len() < LIMIT {
-            self.strings.rcu(|strings| {
-                let mut strings = HashMap::clone(strings);
-                if strings.len() < LIMIT {
-                    strings.insert(text.into(), Arc::clone(&shared));
-                }
-                strings
-            });
+        if self.strings.load().len() >= self.limit {
+            return None;
         }
-        shared
+        self.strings.rcu(|strings| {
+            let mut strings = HashMap::clone(strings);
+            if strings.len() < self.limit {
+                strings.entry(text.into()).or_insert_with(|| text.into());
+            }
+            strings
+        });
+        self.get(text)
     }
 }
-
-/// As many as a metric has series by default in the SDK: a service with more has no use of them.
-const LIMIT: usize = 2000;
 
 #[cfg(test)]
 mod tests {
@@ -47,11 +54,13 @@ mod tests {
 
     #[test]
     fn it_is_bounded() {
-        let interner = Interner::default();
-        for i in 0..LIMIT + 100 {
-            assert_eq!(&*interner.intern(&i.to_string()), i.to_string());
+        let interner = Interner::new(50);
+        for i in 0..100 {
+            let text = i.to_string();
+            assert_eq!(&*interner.intern(&text), text);
+            assert_eq!(interner.add(&text).is_some(), i < 50);
         }
-        assert_eq!(interner.strings.load().len(), LIMIT);
+        assert_eq!(interner.strings.load().len(), 50);
         assert!(Arc::ptr_eq(&interner.intern("7"), &interner.intern("7")));
         assert!(interner.get("nobody added this").is_none());
     }

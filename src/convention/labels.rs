@@ -1,6 +1,9 @@
 //! Labels that a handler adds to its own exchange.
 
-use std::sync::{Arc, Mutex, PoisonError};
+use std::{
+    ops::DerefMut,
+    sync::{Arc, Mutex, PoisonError},
+};
 
 use opentelemetry::{Context, KeyValue};
 use smallvec::SmallVec;
@@ -50,7 +53,7 @@ impl Labels {
     /// Adds a label, in place of one of the same key.
     pub fn add(&self, label: KeyValue) {
         let mut labels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        set(&mut labels, label);
+        set(&mut *labels, label);
     }
 
     pub(crate) fn append_to(&self, labels: &mut Vec<KeyValue>) {
@@ -61,9 +64,12 @@ impl Labels {
 }
 
 /// Sets a label where keys are few: the SDK would record a key that comes twice as two attributes.
-pub(super) fn set(labels: &mut Vec<KeyValue>, label: KeyValue) {
+pub(super) fn set<L>(labels: &mut L, label: KeyValue)
+where
+    L: DerefMut<Target = [KeyValue]> + Extend<KeyValue>,
+{
     match labels.iter_mut().find(|known| known.key == label.key) {
         Some(known) => *known = label,
-        None => labels.push(label),
+        None => labels.extend([label]),
     }
 }

@@ -82,7 +82,8 @@ type ErrorFn<T> = Arc<dyn Fn(&(dyn Error + 'static)) -> T + Send + Sync>;
 pub(crate) struct Settings {
     side: Side,
     protocol: Option<Protocol>,
-    interner: Arc<Interner>,
+    strings: Arc<Interner>,
+    methods: Arc<rpc::Methods>,
     known_services: Option<Vec<Cow<'static, str>>>,
     known_methods: Vec<StringValue>,
     sensitive_query_parameters: Vec<Cow<'static, str>>,
@@ -141,16 +142,19 @@ impl Convention {
     /// Records all exchanges by the rules of one protocol.
     ///
     /// By default it is decided for each request by its content type: `application/grpc`, with or
-    /// without a suffix, is gRPC, and all else is HTTP, gRPC-Web included.
+    /// without a suffix, makes a `POST` gRPC, and all else is HTTP, gRPC-Web included. A server that has
+    /// no gRPC may pin HTTP, so that no caller decides it.
     #[must_use]
     pub fn with_protocol(self, protocol: Protocol) -> Self {
         self.set(|settings| settings.protocol = Some(protocol))
     }
 
-    /// The gRPC services that a server has, as tonic's `NamedService::NAME` tells them.
+    /// The gRPC services that there are, as tonic's `NamedService::NAME` tells them, or single
+    /// methods of them, as `package.Service/Method`.
     ///
-    /// A call to any other is of the method `_OTHER`. Without this list, a method is known once it
-    /// has answered: see [`MetricsLayer`](crate::MetricsLayer).
+    /// A call to anything else is of the method `_OTHER`. Without this list, a server's method is
+    /// known once it has answered: see [`MetricsLayer`](crate::MetricsLayer). A client's is what it
+    /// calls; give the list where a client passes on what *its* callers ask for.
     #[must_use]
     pub fn with_known_services<I>(self, names: I) -> Self
     where
@@ -199,7 +203,9 @@ impl Convention {
     /// Makes a server a public endpoint: callers are not believed to be part of our traces.
     ///
     /// Each request starts a new trace whose root span *links* to the context that the caller
-    /// sent, and the caller's baggage is dropped.
+    /// sent, and the caller's baggage is dropped. Of a request that the filter leaves out nothing is
+    /// taken over. A [`PropagationLayer`](crate::PropagationLayer) without a span layer inside has
+    /// no root span to give, and leaves the caller's as the parent.
     #[must_use]
     pub fn with_public_endpoint(self) -> Self {
         self.set(|settings| settings.public_endpoint = true)
@@ -335,7 +341,8 @@ impl Convention {
     /// Ends exchanges at the response head, instead of at the end of the response body, where
     /// `ends` says so of their request.
     ///
-    /// For streams without an end, whose duration says nothing.
+    /// For streams without an end, whose duration says nothing. A gRPC call ends here only where
+    /// its head has the status: until then nobody knows how it ends.
     #[must_use]
     pub fn with_end_at_head<F>(self, ends: F) -> Self
     where
@@ -358,6 +365,8 @@ impl Convention {
     }
 
     /// Adds attributes of the request to the span, at its creation, where samplers see them.
+    ///
+    /// One of a key that the span has replaces it: `url.path` may be scrubbed so.
     #[must_use]
     pub fn with_request_attributes<F>(self, attributes: F) -> Self
     where
@@ -417,7 +426,8 @@ impl Convention {
     /// origins may read it. Browsers' tooling looks for the name `traceparent`; the draft of Trace
     /// Context Level 3 says `trace`.
     ///
-    /// Off by default. It tells callers nothing but ids, and none where there is no span.
+    /// Off by default, and without effect on a client. It tells callers nothing but ids, and none
+    /// where there is no span of our own.
     ///
     /// # Panics
     ///
@@ -431,7 +441,8 @@ impl Convention {
 
     /// Decides `error.type` for errors, where `kind` returns one.
     ///
-    /// It is asked for the error of a service or a body, from which `source()` leads on.
+    /// It is asked for the error of a service or a body, from which `source()` leads on; one of a
+    /// type of your own has to be made known with [`with_error`](Self::with_error).
     ///
     /// # Cardinality
     ///
@@ -447,7 +458,8 @@ impl Convention {
     /// Makes known a type of error, so that its chain of sources is searched for `error.type`.
     ///
     /// A service's error may be of any type, also of one that is no [`Error`]. Boxed errors,
-    /// `io::Error`, and those of axum, hyper and tower (with their features) are known.
+    /// `io::Error`, and those of axum, hyper, reqwest, tonic and tower (with their features) are
+    /// known.
     #[must_use]
     pub fn with_error<E: Error + 'static>(self) -> Self {
         self.set(|settings| settings.error_types.push(error::downcast::<E>))
@@ -491,7 +503,8 @@ impl Convention {
             settings: Arc::new(Settings {
                 side,
                 protocol: None,
-                interner: Arc::default(),
+                strings: Arc::new(Interner::new(MAX_STRINGS)),
+                methods: Arc::default(),
                 known_services: None,
                 known_methods: http::known_methods(),
                 sensitive_query_parameters: redact::SENSITIVE_QUERY_PARAMETERS
@@ -559,3 +572,6 @@ where
 }
 
 const DEFAULT_VALUE_LIMIT: usize = 1024;
+
+/// As many as a metric has series by default in the SDK: a service with more has no use of them.
+const MAX_STRINGS: usize = 2000;

@@ -5,7 +5,11 @@ use std::borrow::Cow;
 use http::{request, response};
 use opentelemetry::{KeyValue, trace::SpanKind};
 
-use super::{Convention, Facts, Side, labels::LabelSet, names, rpc};
+use super::{
+    Convention, Facts, Side,
+    labels::{self, LabelSet},
+    names, rpc,
+};
 
 /// The rules by which an exchange is recorded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -19,7 +23,7 @@ pub enum Protocol {
 
 impl Convention {
     pub(super) fn protocol_of(&self, head: &request::Parts) -> Protocol {
-        self.settings().protocol.unwrap_or_else(|| match rpc::is_grpc(&head.headers) {
+        self.settings().protocol.unwrap_or_else(|| match rpc::is_call(head) {
             true => Protocol::Grpc,
             false => Protocol::Http,
         })
@@ -61,7 +65,9 @@ impl Convention {
             None => self.http_attributes(&mut attributes, facts, head),
         }
         if let Some(hook) = &self.settings().request_attributes {
-            attributes.extend(hook(head));
+            for attribute in hook(head) {
+                labels::set(&mut attributes, attribute);
+            }
         }
         attributes
     }
@@ -90,10 +96,10 @@ impl Convention {
         let mut attributes = EndAttributes::new();
         match &facts.call {
             Some(call) => self.call_end_attributes(&mut attributes, call),
-            None => Self::http_end_attributes(&mut attributes, facts, had_route),
+            None => self.http_end_attributes(&mut attributes, facts, had_route),
         }
         facts.push_error(&mut attributes);
-        attributes.extend(facts.labels.iter().cloned());
+        facts.push_labels(&mut attributes);
         attributes
     }
 
@@ -110,7 +116,7 @@ impl Convention {
             None => self.http_end_labels(facts),
         };
         facts.push_error(&mut labels);
-        labels.extend(facts.labels.iter().cloned());
+        facts.push_labels(&mut labels);
         labels
     }
 }

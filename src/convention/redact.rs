@@ -65,7 +65,8 @@ pub(crate) fn cap(value: &str, limit: usize) -> &str {
 
 /// Whether `encoded` means `plain` once its percent escapes are read: `%73ig` is `sig`.
 fn is_encoded(encoded: &str, plain: &str) -> bool {
-    encoded == plain || encoded.contains('%') && percent::octets(encoded).eq(plain.bytes())
+    encoded == plain
+        || encoded.contains('%') && percent::octets(encoded.as_bytes()).eq(plain.bytes())
 }
 
 #[cfg(test)]

@@ -126,8 +126,12 @@ impl UrlTemplate {
 pub(crate) struct RouteSlot(Arc<OnceLock<Route>>);
 
 impl RouteSlot {
-    /// The slot of a request, shared by all the layers that wait.
-    pub(crate) fn of(extensions: &mut Extensions) -> Self {
+    /// The slot of an exchange, shared by all its layers that wait; a request that is passed on
+    /// may still hold the slot of the exchange before.
+    pub(crate) fn of(extensions: &mut Extensions, is_nested: bool) -> Self {
+        if !is_nested {
+            extensions.insert(Self::default());
+        }
         extensions.get_or_insert_with(Self::default).clone()
     }
 

@@ -1,17 +1,21 @@
 //! The rules of gRPC: names, attributes, status (semantic conventions v1.45, and the gRPC
 //! documents on status codes and the mapping of HTTP to them).
 
-use std::{any::Any, borrow::Cow, sync::Arc, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, StatusCode, header, request, response};
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request, response};
 use opentelemetry::{KeyValue, StringValue, Value};
 
 use super::{
     Convention, Facts, Side,
+    intern::Interner,
     labels::LabelSet,
     names::{self, OTHER},
 };
-use crate::{end::End, percent};
+use crate::{
+    end::{End, Failure},
+    percent,
+};
 
 /// A gRPC call, as far as it is known.
 #[derive(Debug)]
@@ -27,11 +31,43 @@ pub(super) struct Call {
     trailers: Vec<KeyValue>,
 }
 
+/// The methods that a server has shown to have.
+#[derive(Debug)]
+pub(super) struct Methods {
+    answered: Interner,
+    failed: Interner,
+}
+
+impl Methods {
+    /// What is known of a method after an answer that only the method itself can have given.
+    fn answered(&self, path: &str) -> Option<Arc<str>> {
+        self.answered.add(path)
+    }
+
+    /// What is known of a method after a failure. An interceptor or a limiter may have answered in
+    /// front of the router, for a path that a caller made up, so there is room for a few.
+    fn failed(&self, path: &str) -> Option<Arc<str>> {
+        self.answered.get(path).or_else(|| self.failed.add(path))
+    }
+
+    fn known(&self, path: &str) -> Option<Arc<str>> {
+        self.answered.get(path).or_else(|| self.failed.get(path))
+    }
+}
+
+impl Default for Methods {
+    fn default() -> Self {
+        Self { answered: Interner::new(MAX_ANSWERED), failed: Interner::new(MAX_FAILED) }
+    }
+}
+
 /// What the response head tells.
 #[derive(Debug, Clone, Copy)]
 struct Answer {
     http_status: StatusCode,
     is_grpc: bool,
+    /// There is a message to come: the answer is that of a method.
+    has_begun: bool,
 }
 
 /// A gRPC status code.
@@ -58,7 +94,9 @@ impl Code {
     /// Reads `grpc-status`; a code that nobody knows is `UNKNOWN`.
     fn of_headers(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(GRPC_STATUS)?.to_str().ok();
-        let code = value.and_then(|value| value.parse().ok());
+        // One number, one spelling: what is written otherwise is no code.
+        let code = value.filter(|value| *value == "0" || !value.starts_with(['0', '+']));
+        let code = code.and_then(|value| value.parse().ok());
         Some(code.map_or(Self::UNKNOWN, Self::of_number))
     }
 
@@ -79,7 +117,7 @@ impl Code {
     }
 
     /// What a client library makes of a failed call (`PROTOCOL-HTTP2.md` for resets).
-    fn of_failure(kind: &str) -> Self {
+    fn of_kind(kind: &str) -> Self {
         match kind {
             "timeout" => Self::DEADLINE_EXCEEDED,
             "canceled" | "http2_cancel" => Self::CANCELLED,
@@ -87,19 +125,10 @@ impl Code {
             "http2_inadequate_security" => Self::PERMISSION_DENIED,
             "http2_refused_stream" => Self::UNAVAILABLE,
             _ if kind.starts_with("http2_") => Self::INTERNAL,
-            "connect"
-            | "closed"
-            | "connection_refused"
-            | "connection_reset"
-            | "connection_aborted"
-            | "not_connected"
-            | "broken_pipe"
-            | "unexpected_eof"
-            | "incomplete_message"
-            | "host_unreachable"
-            | "network_unreachable"
-            | "network_down" => Self::UNAVAILABLE,
-            _ => Self::UNKNOWN,
+            "permission_denied" => Self::PERMISSION_DENIED,
+            "invalid_request" | "invalid_message" | "decode" => Self::INTERNAL,
+            // All else that has a name is of the network.
+            _ => Self::UNAVAILABLE,
         }
     }
 
@@ -120,10 +149,15 @@ impl Code {
     }
 }
 
+/// Whether a request is a gRPC call.
+pub(super) fn is_call(head: &request::Parts) -> bool {
+    head.method == Method::POST && is_grpc(&head.headers)
+}
+
 /// Whether a request or a response is gRPC by its content type.
 ///
 /// gRPC-Web is not: its status is inside the body, where nobody but its own layer reads it.
-pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
+fn is_grpc(headers: &HeaderMap) -> bool {
     let Some(kind) = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) else {
         return false;
     };
@@ -138,19 +172,17 @@ pub(super) fn is_grpc(headers: &HeaderMap) -> bool {
 
 impl Convention {
     pub(super) fn read_call(&self, head: &request::Parts) -> Call {
-        let path = head.uri.path().trim_start_matches('/');
+        let path = self.cap(head.uri.path().trim_start_matches('/'));
         let method = match self.side() {
             // What a client calls is its own program's choice.
-            Side::Client => Some(self.settings().interner.intern(path)),
+            Side::Client => self.is_listed(path).then(|| self.settings().strings.intern(path)),
             Side::Server => None,
         };
+        let deadline = head.headers.get(GRPC_TIMEOUT);
         Call {
-            path: self.cap(path).to_owned(),
+            path: path.to_owned(),
             method,
-            deadline: head
-                .headers
-                .get(GRPC_TIMEOUT)
-                .and_then(|value| timeout(value.to_str().ok()?)),
+            deadline: deadline.and_then(|value| timeout(value.to_str().ok()?)),
             answer: None,
             status: None,
             message: None,
@@ -159,10 +191,11 @@ impl Convention {
     }
 
     pub(super) fn read_call_response(&self, call: &mut Call, head: &response::Parts) {
-        let status = Code::of_headers(&head.headers);
-        let is_grpc = status.is_some() || is_grpc(&head.headers);
-        call.answer = Some(Answer { http_status: head.status, is_grpc });
-        if status.is_some() {
+        let has_status = head.headers.contains_key(GRPC_STATUS);
+        let is_grpc = has_status || is_grpc(&head.headers);
+        let has_begun = is_grpc && !has_status;
+        call.answer = Some(Answer { http_status: head.status, is_grpc, has_begun });
+        if has_status {
             self.read_trailers(call, &head.headers);
         }
     }
@@ -179,22 +212,15 @@ impl Convention {
         {
             self.read_trailers(call, trailers);
         }
-        let is_late = call.deadline.is_some_and(|deadline| elapsed + TIMER_SLACK >= deadline);
         let (code, kind) = match (call.status, end) {
             (Some(code), End::Complete { .. } | End::Dropped) => (code, None),
             (None, End::Complete { .. }) => {
                 let answer = call.answer.map_or(StatusCode::OK, |answer| answer.http_status);
                 (Code::of_http(answer), None)
             }
-            (None, End::Dropped) if is_late => (Code::DEADLINE_EXCEEDED, None),
+            (None, End::Dropped) if call.is_late(elapsed) => (Code::DEADLINE_EXCEEDED, None),
             (None, End::Dropped) => (Code::CANCELLED, None),
-            (_, End::Failed(failure)) => match self.status_of(failure.error()) {
-                Some(code) => (code, None),
-                None => {
-                    let kind = self.error_type(*failure);
-                    (Code::of_failure(kind.as_str()), Some(kind))
-                }
-            },
+            (_, End::Failed(failure)) => self.failed_call(*failure),
             // A server that does something other than to answer (`statuscodes.md`).
             (_, End::Panicked) => (Code::UNKNOWN, Some(StringValue::from("panic"))),
         };
@@ -203,6 +229,20 @@ impl Convention {
             call.method = self.recognised(call, code);
         }
         kind.or_else(|| code.is_error(self.side()).then(|| code.name().into()))
+    }
+
+    /// The code of a failure, and its kind where that is not the code itself.
+    fn failed_call(&self, failure: Failure<'_>) -> (Code, Option<StringValue>) {
+        // By the kinds that are built in: what the user calls an error says nothing of its code.
+        let code = match self.kind_of(failure) {
+            _ if self.is_connecting(failure) => Code::UNAVAILABLE,
+            Some(kind) => Code::of_kind(kind),
+            None => match self.status_of(failure) {
+                Some(code) => return (code, None),
+                None => Code::UNKNOWN,
+            },
+        };
+        (code, Some(self.error_type(failure)))
     }
 
     pub(super) fn call_name(call: &Call) -> Cow<'static, str> {
@@ -222,8 +262,8 @@ impl Convention {
         head: &request::Parts,
     ) {
         attributes.push(KeyValue::new(names::RPC_SYSTEM_NAME, GRPC_SYSTEM));
-        if let Some(method) = &call.method {
-            attributes.push(KeyValue::new(names::RPC_METHOD, Arc::clone(method)));
+        if self.side() == Side::Client {
+            call.push_method(attributes);
         }
         facts.push_server(attributes);
         facts.push_peer(attributes);
@@ -234,10 +274,7 @@ impl Convention {
     pub(super) fn call_end_attributes(&self, attributes: &mut LabelSet, call: &Call) {
         if self.side() == Side::Server {
             // Not at creation, for it can't be taken back once the method turns out not to exist.
-            attributes.push(KeyValue::new(names::RPC_METHOD, call.label()));
-            if call.method.is_none() && !call.path.is_empty() {
-                attributes.push(KeyValue::new(names::RPC_METHOD_ORIGINAL, call.path.clone()));
-            }
+            call.push_method(attributes);
         }
         if let Some(status) = call.status {
             attributes.push(KeyValue::new(names::RPC_STATUS_CODE, status.name()));
@@ -260,39 +297,46 @@ impl Convention {
 
     fn read_trailers(&self, call: &mut Call, trailers: &HeaderMap) {
         call.status = Code::of_headers(trailers);
-        let message = trailers.get(GRPC_MESSAGE).and_then(|message| message.to_str().ok());
+        let message = trailers.get(GRPC_MESSAGE).map(HeaderValue::as_bytes);
         call.message = message.map(|message| self.cap(&percent::decode(message)).to_owned());
         let captured = &self.settings().response_trailers;
+        call.trailers.clear();
         self.capture(&mut call.trailers, names::RPC_RESPONSE_TRAILER, captured, trailers);
     }
 
     /// The method of a call, where the server has shown that it has it.
     fn recognised(&self, call: &Call, code: Code) -> Option<Arc<str>> {
-        let settings = self.settings();
-        let service = call.path.split_once('/').map(|(service, _)| service)?;
-        if let Some(known) = &settings.known_services {
-            known.iter().find(|known| **known == service)?;
-        }
+        let methods = &self.settings().methods;
+        let path = Some(&*call.path).filter(|path| path.contains('/') && self.is_listed(path))?;
         match call.answer {
-            Some(Answer { is_grpc: true, .. }) if code != Code::UNIMPLEMENTED => {
-                Some(settings.interner.intern(&call.path))
-            }
             // Not answered: the method is that of another call that was.
-            None => settings.interner.get(&call.path),
+            None => methods.known(path),
+            Some(_) if code == Code::UNIMPLEMENTED => None,
+            Some(Answer { has_begun: true, .. }) => methods.answered(path),
+            Some(Answer { is_grpc: true, .. }) if code == Code::OK => methods.answered(path),
+            Some(Answer { is_grpc: true, .. }) => methods.failed(path),
             Some(_) => None,
         }
     }
 
+    /// Whether the user's list, if there is one, has the method or its service.
+    fn is_listed(&self, path: &str) -> bool {
+        let service = path.split_once('/').map(|(service, _)| service);
+        self.settings().known_services.as_ref().is_none_or(|known| {
+            known.iter().any(|known| *known == path || Some(&**known) == service)
+        })
+    }
+
     /// The status that an error carries.
     #[cfg(feature = "tonic")]
-    fn status_of(&self, error: &(dyn Any + 'static)) -> Option<Code> {
-        let status = self.find_source::<tonic::Status>(error)?;
+    fn status_of(&self, failure: Failure<'_>) -> Option<Code> {
+        let status = self.find_source::<tonic::Status>(failure)?;
         u8::try_from(i32::from(status.code())).ok().map(Code::of_number)
     }
 
     #[cfg(not(feature = "tonic"))]
     #[expect(clippy::unused_self, reason = "it has the signature of the one above")]
-    fn status_of(&self, _: &(dyn Any + 'static)) -> Option<Code> {
+    fn status_of(&self, _: Failure<'_>) -> Option<Code> {
         None
     }
 }
@@ -303,9 +347,29 @@ impl Call {
         self.message.as_deref()
     }
 
+    /// Whether the status is still to come, in the trailers.
+    pub(super) fn awaits_status(&self) -> bool {
+        self.status.is_none()
+    }
+
+    /// Whether the deadline has passed. The other side's clock began to run at another moment, and
+    /// who enforces the deadline may be a little early.
+    fn is_late(&self, elapsed: Duration) -> bool {
+        self.deadline.is_some_and(|deadline| {
+            elapsed + (deadline / 10).clamp(MIN_SLACK, MAX_SLACK) >= deadline
+        })
+    }
+
     /// Whether the call is over, and has not shown that its method exists.
     pub(super) fn is_unrecognised(&self) -> bool {
         self.method.is_none()
+    }
+
+    fn push_method(&self, attributes: &mut impl Extend<KeyValue>) {
+        attributes.extend([KeyValue::new(names::RPC_METHOD, self.label())]);
+        if self.method.is_none() && !self.path.is_empty() {
+            attributes.extend([KeyValue::new(names::RPC_METHOD_ORIGINAL, self.path.clone())]);
+        }
     }
 
     fn label(&self) -> Value {
@@ -361,5 +425,91 @@ const GRPC_STATUS: &str = "grpc-status";
 const GRPC_MESSAGE: &str = "grpc-message";
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
-/// A server's timer is set before the call reaches the layer, so it may strike that much early.
-const TIMER_SLACK: Duration = Duration::from_millis(2);
+const MIN_SLACK: Duration = Duration::from_millis(2);
+const MAX_SLACK: Duration = Duration::from_millis(100);
+
+/// A server with more methods has no use of a metric of them.
+const MAX_ANSWERED: usize = 2000;
+const MAX_FAILED: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_of_http() {
+        for (status, code) in [
+            (200, "UNKNOWN"),
+            (400, "INTERNAL"),
+            (401, "UNAUTHENTICATED"),
+            (403, "PERMISSION_DENIED"),
+            (404, "UNIMPLEMENTED"),
+            (429, "UNAVAILABLE"),
+            (500, "UNKNOWN"),
+            (502, "UNAVAILABLE"),
+            (503, "UNAVAILABLE"),
+            (504, "UNAVAILABLE"),
+        ] {
+            let status = StatusCode::from_u16(status).unwrap();
+            assert_eq!(Code::of_http(status).name(), code, "{status}");
+        }
+    }
+
+    #[test]
+    fn codes_of_headers() {
+        for (value, code) in [
+            ("0", "OK"),
+            ("5", "NOT_FOUND"),
+            ("16", "UNAUTHENTICATED"),
+            ("17", "UNKNOWN"),
+            ("99999", "UNKNOWN"),
+            ("00", "UNKNOWN"),
+            ("05", "UNKNOWN"),
+            ("+0", "UNKNOWN"),
+            ("-1", "UNKNOWN"),
+            ("", "UNKNOWN"),
+            ("OK", "UNKNOWN"),
+        ] {
+            let headers = HeaderMap::from_iter([(
+                http::HeaderName::from_static(GRPC_STATUS),
+                HeaderValue::from_static(value),
+            )]);
+            assert_eq!(Code::of_headers(&headers).map(Code::name), Some(code), "{value:?}");
+        }
+    }
+
+    #[test]
+    fn timeouts() {
+        for (value, expected) in [
+            ("1H", Some(Duration::from_secs(3600))),
+            ("2M", Some(Duration::from_secs(120))),
+            ("3S", Some(Duration::from_secs(3))),
+            ("4m", Some(Duration::from_millis(4))),
+            ("5u", Some(Duration::from_micros(5))),
+            ("99999999n", Some(Duration::from_nanos(99_999_999))),
+            ("999999999S", None),
+            ("", None),
+            ("S", None),
+            ("1", None),
+            ("1s", None),
+            ("-1S", None),
+            ("+1S", None),
+            ("1\u{e9}", None),
+        ] {
+            assert_eq!(timeout(value), expected, "{value:?}");
+        }
+    }
+
+    /// Interceptors answer for paths that nobody has: that makes a few names, and then no more.
+    #[test]
+    fn made_up_methods_are_bounded() {
+        let methods = Methods::default();
+        for i in 0..1000 {
+            assert_eq!(methods.failed(&format!("a.B/{i}")).is_some(), i < MAX_FAILED);
+        }
+        assert!(methods.answered("a.B/Real").is_some());
+        assert!(methods.failed("a.B/Real").is_some());
+        assert!(methods.known("a.B/Real").is_some());
+        assert!(methods.known("a.B/999").is_none());
+    }
+}

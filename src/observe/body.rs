@@ -18,7 +18,7 @@ pin_project! {
     pub struct ResponseBody<B, O: Observer> {
         #[pin]
         inner: B,
-        // Gone once the exchange has ended.
+        // Gone once the body has ended.
         guard: Option<Guard<O>>,
     }
 }
@@ -26,6 +26,13 @@ pin_project! {
 impl<B, O: Observer> ResponseBody<B, O> {
     pub(super) fn new(inner: B, guard: Option<Guard<O>>) -> Self {
         Self { inner, guard }
+    }
+}
+
+/// An empty body of no exchange, as layers outside need it that answer in the service's stead.
+impl<B: Default, O: Observer> Default for ResponseBody<B, O> {
+    fn default() -> Self {
+        Self::new(B::default(), None)
     }
 }
 
@@ -48,6 +55,7 @@ where
         };
         let _attached = guard.attach();
         let polled = ready!(guard.watch(|| this.inner.as_mut().poll_frame(cx)));
+        let mut is_last = true;
         match &polled {
             Some(Ok(frame)) => {
                 if let Some(data) = frame.data_ref() {
@@ -55,14 +63,15 @@ where
                 }
                 let trailers = frame.trailers_ref();
                 // Nobody needs to poll again once the inner body says that nothing follows.
-                if trailers.is_some() || this.inner.is_end_stream() {
+                is_last = trailers.is_some() || this.inner.is_end_stream();
+                if is_last {
                     guard.end(&End::Complete { trailers });
                 }
             }
             Some(Err(error)) => guard.end(&End::Failed(Failure::new(error))),
             None => guard.end(&End::Complete { trailers: None }),
         }
-        if guard.has_ended() {
+        if is_last {
             *this.guard = None;
         }
         Poll::Ready(polled)

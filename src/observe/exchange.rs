@@ -111,13 +111,7 @@ impl Exchange {
     /// Reads the facts of the request, if no observer of this pass has yet.
     pub fn read_facts(&mut self, head: &mut request::Parts) -> &Facts {
         if self.facts.is_none() {
-            let mut facts = self.convention.read_request(head);
-            if self.convention.side() == Side::Client
-                && let Some((before, context)) = self.with_context(Attempts::count)
-            {
-                facts.set_resend_count(before);
-                self.context = Some(context);
-            }
+            let mut facts = self.convention.read_request(head, self.is_nested);
             if self.convention.has_handler_labels() {
                 facts.set_handler_labels(self.handler_labels());
             }
@@ -150,6 +144,17 @@ impl Exchange {
     /// of the body.
     pub fn response_body_size(&self) -> Option<u64> {
         self.delivery.delivered
+    }
+
+    /// Counts this attempt among those of its call, for the span that tells of it.
+    pub(crate) fn count_attempt(&mut self) {
+        if self.convention.side() == Side::Client
+            && let Some((before, context)) = self.with_context(Attempts::count)
+            && let Some(facts) = &mut self.facts
+        {
+            facts.set_resend_count(before);
+            self.context = Some(context);
+        }
     }
 
     /// Runs `f` with the span of the exchange, if its context has one.
@@ -196,7 +201,7 @@ impl Exchange {
 
     /// Whether nothing of this exchange is left once the response head is there.
     pub(super) fn ends_with(&self, status: StatusCode) -> bool {
-        self.ends_at_head
+        self.ends_at_head && !self.awaits_status()
             || self.is_head_request
             || self.is_upgrade(status)
             || status.is_informational()
@@ -215,7 +220,7 @@ impl Exchange {
         let Delivery { announced, delivered, is_event_stream } = self.delivery;
         // A server's connection stops polling the body once it has written what was announced.
         let is_delivered = announced.is_some() && announced == delivered;
-        match is_delivered || is_event_stream {
+        match (is_delivered || is_event_stream) && !self.awaits_status() {
             true => End::Complete { trailers: None },
             false => End::Dropped,
         }
@@ -226,6 +231,11 @@ impl Exchange {
         if let Some(facts) = &mut self.facts {
             self.convention.read_end(facts, end, self.elapsed);
         }
+    }
+
+    /// A gRPC call is not over before its trailers, whatever HTTP says.
+    fn awaits_status(&self) -> bool {
+        self.facts.as_ref().is_some_and(Facts::awaits_status)
     }
 
     fn is_upgrade(&self, status: StatusCode) -> bool {

@@ -53,8 +53,9 @@ where
                 if body.is_end_stream() {
                     guard.end(&End::Complete { trailers: None });
                 }
-                let guard = this.guard.take().filter(|guard| !guard.has_ended());
-                Ok(Response::from_parts(head, ResponseBody::new(body, guard)))
+                // It goes on with the body even where the exchange has ended at the head: the body
+                // still runs under its context.
+                Ok(Response::from_parts(head, ResponseBody::new(body, this.guard.take())))
             }
             Err(error) => {
                 guard.end(&End::Failed(Failure::new(&error)));

@@ -38,10 +38,14 @@ impl<O: Observer> Guard<O> {
 
     /// Takes note of the response head, and of the length of the body where that is known.
     pub(super) fn respond(&mut self, head: &mut response::Parts, exact: Option<u64>) {
-        self.exchange.respond(head, exact);
-        if let Some(state) = &mut self.state {
-            self.observer.on_response(&self.exchange, state, head);
+        // The user's hooks run here: if one panics, that is how the exchange ended.
+        let unwinding = Unwinding(self);
+        let Self { observer, exchange, state } = &mut *unwinding.0;
+        exchange.respond(head, exact);
+        if let Some(state) = state {
+            observer.on_response(exchange, state, head);
         }
+        std::mem::forget(unwinding);
         if self.exchange.ends_with(head.status) {
             self.end(&End::Complete { trailers: None });
         }
@@ -52,9 +56,13 @@ impl<O: Observer> Guard<O> {
     }
 
     pub(super) fn end(&mut self, end: &End<'_>) {
+        if self.has_ended() {
+            return;
+        }
+        // A hook that names the error may panic: `Drop` then still finds the state.
+        self.exchange.end(end);
         // Taken first: whatever the observer does, it hears of one end.
         if let Some(state) = self.state.take() {
-            self.exchange.end(end);
             self.observer.on_end(&self.exchange, state);
         }
     }

@@ -119,7 +119,7 @@ impl<'a> Member<'a> {
         for property in parts {
             push_property(&mut properties, property)?;
         }
-        Some(Self { key, value: percent::decode(value), properties })
+        Some(Self { key, value: percent::decode(value.as_bytes()), properties })
     }
 }
 

@@ -55,8 +55,8 @@ use crate::{
 ///
 /// # What is emitted
 ///
-/// No telemetry. On a client: the headers that the propagator names as its fields. They are the
-/// layer's: whatever a request had in them before, say because it was copied from an inbound one,
+/// No telemetry. On a client: the headers that the propagator names as its fields. They, and the
+/// W3C's in any case, are the layer's: whatever a request had in them before, say because it was copied from an inbound one,
 /// is replaced, or removed where there is nothing to send.
 #[derive(Debug, Clone)]
 pub struct PropagationLayer {
@@ -178,7 +178,7 @@ impl PropagationObserver {
         let sends = may_send(&self.destinations);
         let sends_baggage = may_send(&self.baggage_destinations);
         self.with(|propagator| {
-            for field in propagator.fields() {
+            for field in propagator.fields().chain(W3C_FIELDS) {
                 head.headers.remove(field);
             }
             let mut injector = HeaderInjector::new(&mut head.headers);
@@ -190,6 +190,9 @@ impl PropagationObserver {
         });
     }
 }
+
+/// What a request that was copied from an inbound one may have, whatever the propagator sends.
+const W3C_FIELDS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
 impl fmt::Debug for PropagationObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -207,6 +210,10 @@ impl Observer for PropagationObserver {
             return;
         }
         match exchange.convention().side() {
+            // Callers of a public endpoint are linked to, by a span; where there will be none,
+            // nothing of them is taken over.
+            Side::Server
+                if exchange.convention().is_public_endpoint() && !exchange.is_recorded() => {}
             Side::Server => {
                 let mut context = self.extract(&exchange.context(), &head.headers);
                 if exchange.convention().is_public_endpoint() {

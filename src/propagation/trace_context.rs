@@ -3,13 +3,13 @@
 use std::sync::OnceLock;
 
 use opentelemetry::{
-    Context, TraceFlags,
+    Context,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
     trace::{SpanContext, TraceContextExt, TraceId, TraceState},
 };
 use smallvec::SmallVec;
 
-use crate::traceparent::{RANDOM, TraceParent};
+use crate::traceparent::{RANDOM, RandomTrace, TraceParent};
 
 /// Propagates `traceparent` and `tracestate` by W3C Trace Context Level 2.
 ///
@@ -57,19 +57,14 @@ impl TraceContext {
 
 impl TextMapPropagator for TraceContext {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        let Some(parent) = TraceParent::of(cx) else { return };
         let span = cx.span();
-        let span = span.span_context();
-        let Some(mut parent) = TraceParent::of(span) else { return };
-        let kept = cx.get::<Kept>().filter(|kept| kept.trace_id == parent.trace_id);
-        parent.flags = parent.flags & TraceFlags::SAMPLED
-            | match kept {
-                Some(kept) => kept.random,
-                None => parent.flags & RANDOM,
-            };
+        let state = span.span_context().trace_state();
+        let kept = cx.get::<KeptState>().filter(|kept| kept.trace_id == parent.trace_id);
         injector.set(TRACEPARENT, parent.to_text());
-        let members = match kept.and_then(|kept| kept.state.as_ref()) {
-            Some(state) => state.text(span.trace_state()),
-            None => join(span.trace_state()),
+        let members = match kept {
+            Some(kept) => kept.text(state),
+            None => join(state),
         };
         if !members.is_empty() {
             injector.set(TRACESTATE, members);
@@ -80,19 +75,21 @@ impl TextMapPropagator for TraceContext {
         let Some(parent) = extractor.get(TRACEPARENT).and_then(TraceParent::parse) else {
             return cx.clone();
         };
+        let TraceParent { trace_id, span_id, flags } = parent;
         // Several lines are one list, whether or not the carrier has joined them.
-        let (state, kept_state) = match extractor.get_all(TRACESTATE) {
-            Some(lines) => read_state(&lines),
+        let (state, kept) = match extractor.get_all(TRACESTATE) {
+            Some(lines) => read_state(trace_id, &lines),
             None => (TraceState::NONE, None),
         };
-        let random = parent.flags & RANDOM;
-        let TraceParent { trace_id, span_id, flags } = parent;
         let span = SpanContext::new(trace_id, span_id, flags, true, state);
-        let cx = cx.with_remote_span_context(span);
-        if random != TraceFlags::default() || kept_state.is_some() {
-            return cx.with_value(Kept { trace_id, random, state: kept_state });
+        let mut cx = cx.with_remote_span_context(span);
+        if flags & RANDOM == RANDOM {
+            cx = cx.with_value(RandomTrace(trace_id));
         }
-        cx
+        match kept {
+            Some(kept) => cx.with_value(kept),
+            None => cx,
+        }
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -101,18 +98,10 @@ impl TextMapPropagator for TraceContext {
     }
 }
 
-/// What a span made by an SDK loses of its caller's context, kept beside it.
-#[derive(Debug)]
-struct Kept {
-    trace_id: TraceId,
-    // The SDK clears all flags where a sampler drops the span.
-    random: TraceFlags,
-    state: Option<KeptState>,
-}
-
-/// A `tracestate` with keys that the API's type refuses.
+/// A `tracestate` with keys that the API's type refuses, kept beside the span.
 #[derive(Debug)]
 struct KeptState {
+    trace_id: TraceId,
     members: Vec<(String, String)>,
     /// The part of it that the span context got.
     expressed: TraceState,
@@ -137,7 +126,7 @@ impl KeptState {
 }
 
 /// Reads the combined list: what a span context can hold, and all of it where it can't.
-fn read_state(lines: &[&str]) -> (TraceState, Option<KeptState>) {
+fn read_state(trace_id: TraceId, lines: &[&str]) -> (TraceState, Option<KeptState>) {
     let mut members = SmallVec::<[(&str, &str); 8]>::new();
     for member in lines.iter().flat_map(|line| line.split(',')) {
         let member = member.trim_matches([' ', '\t']);
@@ -161,14 +150,15 @@ fn read_state(lines: &[&str]) -> (TraceState, Option<KeptState>) {
             let expressed = TraceState::from_key_value(expressible).unwrap_or_default();
             let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
             let members = members.iter().map(owned).collect();
-            (expressed.clone(), Some(KeptState { members, expressed }))
+            (expressed.clone(), Some(KeptState { trace_id, members, expressed }))
         }
     }
 }
 
 fn join<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
-    for (key, value) in members {
+    // A sampler may have put in what the API takes and nobody else does.
+    for (key, value) in members.into_iter().filter(|(key, value)| is_key(key) && is_value(value)) {
         if text.is_empty() {
             text.reserve(64);
         } else {

@@ -65,6 +65,19 @@ impl Body for Notes {
     }
 }
 
+/// Also where the exchange has ended at the head: the stream still belongs to the request.
+#[tokio::test]
+async fn in_the_body_after_the_end() {
+    let telemetry = Telemetry::new();
+    let notes = Notes::default();
+    let convention = Convention::server().with_end_at_head(|_| true);
+    let mut service = telemetry.stack(convention).layer(notes.clone());
+    let response = service.call(get("/")).await.unwrap();
+    let span = telemetry.span_of(SpanKind::Server).span_context.span_id();
+    response.into_body().collect().await.unwrap();
+    assert_eq!(*notes.0.lock().unwrap(), [span; 4]);
+}
+
 #[tokio::test]
 async fn in_the_call_in_the_future_and_in_the_body() {
     for convention in [Convention::server(), Convention::client()] {

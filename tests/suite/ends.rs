@@ -283,6 +283,70 @@ fn body_sizes() {
     }
 }
 
+/// A hook that panics ends the exchange as a panic would, and leaks nothing.
+#[test]
+fn hooks_that_panic() {
+    expect_panics();
+    let server = Convention::server;
+    let hostile: [Convention; 5] = [
+        server().with_response_labels(|_| panic!("{EXPECTED_PANIC}")),
+        server().with_response_attributes(|_| panic!("{EXPECTED_PANIC}")),
+        server().with_error_type(|_| panic!("{EXPECTED_PANIC}")),
+        server().with_request_labels(|_| panic!("{EXPECTED_PANIC}")),
+        Convention::client().with_request_attributes(|_| panic!("{EXPECTED_PANIC}")),
+    ];
+    for (i, convention) in hostile.into_iter().enumerate() {
+        let telemetry = Telemetry::new();
+        let service = service_fn(move |_: Request<String>| async move {
+            match i {
+                2 => Err(io::Error::other("failed")),
+                _ => Ok(Response::new(String::new())),
+            }
+        });
+        let mut service = telemetry.stack(convention).layer(service);
+        let call = AssertUnwindSafe(|| {
+            service.call(crate::support::get("http://a/")).now_or_never().unwrap()
+        });
+        assert!(std::panic::catch_unwind(call).is_err(), "{i}");
+        assert_eq!(telemetry.active(), 0, "{i}");
+        let ended = telemetry.spans();
+        let durations = telemetry.points_of("duration").iter().map(|p| p.count).sum::<u64>();
+        assert_eq!(ended.len() as u64, durations, "{i}");
+        if i < 2 {
+            assert_eq!(attribute(&ended[0], "error.type").as_deref(), Some("panic"));
+        }
+    }
+    // The same on a client whose destinations panic, in the stack as in the nest.
+    let telemetry = Telemetry::new();
+    let layer = telemetry.stack(Convention::client());
+    let layer = layer.with_destinations(|_| panic!("{EXPECTED_PANIC}"));
+    let mut service = layer.layer(service_fn(crate::support::hello::<String>));
+    let call = AssertUnwindSafe(|| drop(service.call(crate::support::get("http://a/"))));
+    assert!(std::panic::catch_unwind(call).is_err());
+    assert_eq!(telemetry.active(), 0);
+}
+
+/// Layers outside may answer in the service's stead, with a body of our type.
+#[tokio::test]
+async fn layers_outside_of_the_telemetry() {
+    let telemetry = Telemetry::new();
+    let service = tower::ServiceBuilder::new()
+        .layer(tower_http::cors::CorsLayer::permissive())
+        .layer(tower_http::timeout::TimeoutLayer::with_status_code(
+            StatusCode::REQUEST_TIMEOUT,
+            std::time::Duration::from_millis(20),
+        ))
+        .layer(telemetry.stack(Convention::server()))
+        .service(service_fn(|_: Request<String>| {
+            std::future::pending::<Result<Response<String>, std::convert::Infallible>>()
+        }));
+    let answer = tower::ServiceExt::oneshot(service, crate::support::get("/")).await.unwrap();
+    assert_eq!(answer.status(), 408);
+    let span = &telemetry.spans()[0];
+    assert_eq!(attribute(span, "error.type").as_deref(), Some("cancelled"));
+    assert_eq!(telemetry.active(), 0);
+}
+
 /// An exporter's own calls are not recorded: they would never end.
 #[tokio::test]
 async fn suppressed_telemetry_is_not_recorded() {

@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use http::{Request, Response, Version};
 use http_body_util::BodyExt;
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{Convention, Route, TrustedProxies};
+use tower_telemetry::{AttemptsLayer, Convention, Route, TrustedProxies, UrlTemplate};
 
 use crate::support::{Script, Step::*, Telemetry};
 
@@ -25,6 +25,17 @@ fn golden_telemetry() {
             let Ok(response) = service.call(request).now_or_never().unwrap() else { continue };
             let _ = response.into_body().collect().now_or_never();
         }
+        // The same request twice within one call, as a retry sends it.
+        let mut twice = AttemptsLayer::new().layer(service_fn(|_: Request<()>| {
+            let mut attempt = || {
+                let request = Request::get("https://example.com/again").body(String::new());
+                let answer = service.call(request.unwrap()).now_or_never().unwrap().unwrap();
+                answer.into_body().collect().now_or_never()
+            };
+            let _ = (attempt(), attempt());
+            std::future::ready(Ok::<_, io::Error>(()))
+        }));
+        twice.call(Request::new(())).now_or_never();
         writeln!(text, "=== {side} ===\n").unwrap();
         for point in telemetry
             .points()
@@ -84,6 +95,7 @@ fn requests() -> Vec<Request<String>> {
         build(request("GET", "/broken")),
         build(request("GET", "/half")),
         build(request("GET", "/events")),
+        build(request("GET", "/users/7").extension(UrlTemplate::new("/users/{id}"))),
         build(request("POST", "/shop.Orders/Place").header("content-type", "application/grpc")),
         build(request("POST", "/shop.Orders/Find").header("content-type", "application/grpc")),
         build(request("POST", "/shop.Orders/Fail").header("content-type", "application/grpc")),

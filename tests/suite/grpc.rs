@@ -465,45 +465,61 @@ async fn no_server() {
     );
 }
 
-/// The server goes away in the middle of a stream.
+/// The server breaks off: before the head is sent, and once the client has read a message.
 #[tokio::test]
 async fn a_broken_stream() {
-    let client = Telemetry::new();
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
-    let service = service_fn(|_: hyper::Request<hyper::body::Incoming>| async {
-        let frame = stream::iter([Ok(Bytes::from_static(&[0, 0, 0, 0, 0]))]);
-        let broken = stream::once(async { Err(std::io::Error::other("broken")) });
-        let body = axum_body(frame.chain(broken));
-        let answer = http::Response::builder().header("content-type", "application/grpc");
-        Ok::<_, Infallible>(answer.body(body).unwrap())
-    });
-    tokio::spawn(async move {
-        let (stream, _) = listener.accept().await.unwrap();
-        let stream = hyper_util::rt::TokioIo::new(stream);
-        let service = hyper_util::service::TowerToHyperService::new(service);
-        hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
-            .serve_connection(stream, service)
-            .await
-    });
-    let convention = Convention::client().with_origin(origin.parse().unwrap());
-    let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
-    let channel = client.stack(convention).layer(channel);
-    let answer = call(channel, "test.Echo/ServerStream", Request::new(String::new())).await;
-    let code = answer.unwrap_err().code();
-    assert_eq!(code, Code::Internal);
-    Told("INTERNAL", Some("http2_internal_error")).check(
-        &client,
-        SpanKind::Client,
-        Some("test.Echo/ServerStream"),
-    );
-}
-
-fn axum_body<S>(stream: S) -> impl http_body::Body<Data = Bytes, Error = std::io::Error> + Send
-where
-    S: futures_util::Stream<Item = Result<Bytes, std::io::Error>> + Send + Sync + 'static,
-{
-    http_body_util::StreamBody::new(stream.map(|data| data.map(http_body::Frame::data)))
+    for is_begun in [false, true] {
+        let client = Telemetry::new();
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let has_read = Arc::new(Notify::new());
+        let breaks = Arc::clone(&has_read);
+        let service = service_fn(move |_: hyper::Request<hyper::body::Incoming>| {
+            let breaks = Arc::clone(&breaks);
+            let frame = stream::iter([Ok(Bytes::from_static(&[0, 0, 0, 0, 0]))]);
+            let broken = stream::once(async move {
+                if is_begun {
+                    breaks.notified().await;
+                }
+                Err(std::io::Error::other("broken"))
+            });
+            let body = frame.chain(broken).map(|data| data.map(http_body::Frame::data));
+            let body = http_body_util::StreamBody::new(body);
+            let answer = http::Response::builder().header("content-type", "application/grpc");
+            std::future::ready(Ok::<_, Infallible>(answer.body(body).unwrap()))
+        });
+        tokio::spawn(async move {
+            let (stream, _) = listener.accept().await.unwrap();
+            let stream = hyper_util::rt::TokioIo::new(stream);
+            let service = hyper_util::service::TowerToHyperService::new(service);
+            hyper::server::conn::http2::Builder::new(hyper_util::rt::TokioExecutor::new())
+                .serve_connection(stream, service)
+                .await
+        });
+        let convention = Convention::client().with_origin(origin.parse().unwrap());
+        let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
+        let channel = client.stack(convention).layer(channel);
+        let mut grpc = tonic::client::Grpc::new(channel);
+        grpc.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static("/test.Echo/ServerStream");
+        let codec = ProstCodec::<String, String>::default();
+        let answer = grpc.server_streaming(Request::new(String::new()), path, codec).await;
+        let error = match answer {
+            Ok(answer) => {
+                let mut messages = answer.into_inner();
+                assert!(is_begun && messages.message().await.unwrap().is_some());
+                has_read.notify_one();
+                messages.message().await.unwrap_err()
+            }
+            Err(error) => error,
+        };
+        assert_eq!(error.code(), Code::Internal);
+        Told("INTERNAL", Some("http2_internal_error")).check(
+            &client,
+            SpanKind::Client,
+            Some("test.Echo/ServerStream"),
+        );
+    }
 }
 
 #[tokio::test]
@@ -531,6 +547,76 @@ async fn metadata_by_an_explicit_list() {
         ("rpc.response.header.content-type", Some("[\"application/grpc\"]")),
     ] {
         assert_eq!(attribute(&span, key).as_deref(), value, "{key}");
+    }
+}
+
+/// An interceptor in front of the router answers for paths that nobody has: a few become names, and
+/// methods that have answered once do in any case.
+#[tokio::test]
+async fn an_interceptor_that_refuses() {
+    let telemetry = Telemetry::new();
+    let refuse = |request: Request<()>| match request.metadata().get("authorization") {
+        Some(_) => Ok(request),
+        None => Err(Status::unauthenticated("who are you?")),
+    };
+    let layers = ServiceBuilder::new()
+        .layer(telemetry.stack(Convention::server()))
+        .layer(tonic::service::InterceptorLayer::new(refuse))
+        .into_inner();
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let origin = format!("http://{}", listener.local_addr().unwrap());
+    let router = Server::builder().layer(layers).add_service(Echo::default());
+    let incoming = TcpListenerStream::new(listener);
+    tokio::spawn(async move { router.serve_with_incoming(incoming).await });
+    let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
+    for i in 0..300 {
+        let request = Request::new(String::new());
+        call(channel.clone(), &format!("test.Echo/MadeUp{i}"), request).await.unwrap_err();
+    }
+    let mut request = Request::new(String::new());
+    request.metadata_mut().insert("authorization", "yes".parse().unwrap());
+    call(channel, "test.Echo/Unary", request).await.unwrap();
+    eventually("all spans", || telemetry.spans().len() == 301).await;
+    let points = telemetry.points_of("duration");
+    let methods: std::collections::BTreeSet<_> =
+        points.iter().map(|p| &p.labels["rpc.method"]).collect();
+    assert!(methods.len() <= 102, "{}", methods.len());
+    assert_eq!(telemetry.spans().last().unwrap().name, "test.Echo/Unary");
+}
+
+/// What ends an HTTP exchange early ends no call: its status is in the trailers.
+#[tokio::test]
+async fn a_call_ends_with_its_status() {
+    let rig = Rig::with(Convention::server().with_end_at_head(|_| true)).await;
+    rig.call("test.Echo/ServerStream", "status:13").await.unwrap_err();
+    let told = Told("INTERNAL", Some("INTERNAL"));
+    rig.check(Some("test.Echo/ServerStream"), told, told).await;
+}
+
+/// A client that passes on what its own callers ask for is bounded by the origin and by the list.
+#[tokio::test]
+async fn a_client_that_is_a_proxy() {
+    let telemetry = Telemetry::new();
+    let convention = Convention::client()
+        .with_origin("http://orders.internal:50051".parse().unwrap())
+        .with_known_services(["shop.Orders", "shop.Stock/Find"]);
+    let service = telemetry.stack(convention).layer(service_fn(crate::support::hello::<String>));
+    for (path, method) in [
+        ("shop.Orders/Place", "shop.Orders/Place"),
+        ("shop.Stock/Find", "shop.Stock/Find"),
+        ("shop.Stock/Other", "_OTHER"),
+        ("made.Up/Method", "_OTHER"),
+    ] {
+        let request = http::Request::post(format!("http://made.up.example/{path}"))
+            .header("content-type", "application/grpc")
+            .body(String::new())
+            .unwrap();
+        service.clone().oneshot(request).await.unwrap();
+        let span = telemetry.spans().pop().unwrap();
+        assert_eq!(attribute(&span, "rpc.method").as_deref(), Some(method), "{path}");
+        let original = attribute(&span, "rpc.method_original");
+        assert_eq!(original.as_deref(), (method == "_OTHER").then_some(path));
+        assert_eq!(attribute(&span, "server.address").as_deref(), Some("orders.internal"));
     }
 }
 
@@ -610,38 +696,76 @@ async fn which_protocol() {
 /// The layer composes with tower's and tonic's, in any order, on both sides, and names their errors.
 #[tokio::test]
 async fn composition() {
-    let (server, client) = (Telemetry::new(), Telemetry::new());
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let origin = format!("http://{}", listener.local_addr().unwrap());
-    let layers = ServiceBuilder::new()
-        .layer(server.stack(Convention::server()))
-        .layer(tower::timeout::TimeoutLayer::new(Duration::from_millis(50)))
-        .layer(tower::load_shed::LoadShedLayer::new())
-        .layer(tower::limit::ConcurrencyLimitLayer::new(1))
-        .layer(tonic::service::InterceptorLayer::new(Ok))
-        .into_inner();
-    let router = Server::builder().layer(layers).add_service(Echo::default());
-    let incoming = TcpListenerStream::new(listener);
-    tokio::spawn(async move { router.serve_with_incoming(incoming).await });
+    for is_outside in [false, true] {
+        let (server, client) = (Telemetry::new(), Telemetry::new());
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let origin = format!("http://{}", listener.local_addr().unwrap());
+        let limits = ServiceBuilder::new()
+            .layer(tower::timeout::TimeoutLayer::new(Duration::from_millis(200)))
+            .layer(tower::load_shed::LoadShedLayer::new())
+            .layer(tower::limit::GlobalConcurrencyLimitLayer::new(1))
+            .layer(tonic::service::InterceptorLayer::new(Ok))
+            .into_inner();
+        let echo = Echo::default();
+        let entered = Arc::clone(&echo.entered);
+        let telemetry = server.stack(Convention::server());
+        let incoming = TcpListenerStream::new(listener);
+        if is_outside {
+            let layers = ServiceBuilder::new().layer(telemetry).layer(limits).into_inner();
+            let router = Server::builder().layer(layers).add_service(echo);
+            tokio::spawn(async move { router.serve_with_incoming(incoming).await });
+        } else {
+            let layers = ServiceBuilder::new().layer(limits).layer(telemetry).into_inner();
+            let router = Server::builder().layer(layers).add_service(echo);
+            tokio::spawn(async move { router.serve_with_incoming(incoming).await });
+        }
 
-    let convention = Convention::client().with_origin(origin.parse().unwrap());
-    let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
-    let channel = ServiceBuilder::new()
-        .layer(tower::load_shed::LoadShedLayer::new())
-        .layer(client.stack(convention))
-        .layer(tower::timeout::TimeoutLayer::new(Duration::from_secs(20)))
-        .layer(tower::limit::ConcurrencyLimitLayer::new(8))
-        .layer(tonic::service::InterceptorLayer::new(Ok))
-        .service(channel);
-    let message = |text: &str| Request::new(String::from(text));
-    call(channel.clone(), "test.Echo/Unary", message("hi")).await.unwrap();
-    // The timeout strikes inside of the layer: the service fails, and tonic answers for it.
-    call(channel, "test.Echo/Unary", message("never")).await.unwrap_err();
-    eventually("both spans of the server", || server.spans().len() == 2).await;
-    let span = &server.spans()[1];
-    assert_eq!(attribute(span, "error.type").as_deref(), Some("timeout"));
-    assert_eq!(attribute(span, "rpc.status_code").as_deref(), Some("DEADLINE_EXCEEDED"));
-    assert_eq!(client.spans().len(), 2);
+        let convention = Convention::client().with_origin(origin.parse().unwrap());
+        let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
+        let telemetry = client.stack(convention);
+        let limits = ServiceBuilder::new()
+            .layer(tower::load_shed::LoadShedLayer::new())
+            .layer(tower::timeout::TimeoutLayer::new(Duration::from_secs(20)))
+            .layer(tower::limit::ConcurrencyLimitLayer::new(8))
+            .layer(tonic::service::InterceptorLayer::new(Ok))
+            .into_inner();
+        let message = |text: &str| Request::new(String::from(text));
+        let method = "test.Echo/Unary";
+        macro_rules! calls {
+            ($channel:expr) => {{
+                let channel = $channel;
+                call(channel.clone(), method, message("hi")).await.unwrap();
+                // One call fills the server, the next is shed, and the first runs into its limit.
+                let never = call(channel.clone(), method, message("never"));
+                let shed = async {
+                    entered.notified().await;
+                    call(channel, method, message("hi")).await
+                };
+                let (never, shed) = tokio::join!(never, shed);
+                assert!(never.is_err() && shed.is_err());
+            }};
+        }
+        match is_outside {
+            true => calls!(ServiceBuilder::new().layer(telemetry).layer(limits).service(channel)),
+            false => calls!(ServiceBuilder::new().layer(limits).layer(telemetry).service(channel)),
+        }
+        // What is shed outside of the server's layer never reaches it.
+        let expected: &[_] = match is_outside {
+            true => &[
+                "OK None",
+                "RESOURCE_EXHAUSTED Some(\"overloaded\")",
+                "DEADLINE_EXCEEDED Some(\"timeout\")",
+            ],
+            false => &["OK None", "CANCELLED None"],
+        };
+        eventually("the server's spans", || server.spans().len() == expected.len()).await;
+        let told = |span: &opentelemetry_sdk::trace::SpanData| {
+            let code = attribute(span, "rpc.status_code").unwrap();
+            format!("{code} {:?}", attribute(span, "error.type"))
+        };
+        assert_eq!(server.spans().iter().map(told).collect::<Vec<_>>(), expected);
+        assert_eq!(client.spans().len(), 3);
+    }
 }
 
 /// One router for HTTP and gRPC, and one trace from a client through it to a backend.

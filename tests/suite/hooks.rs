@@ -82,6 +82,63 @@ async fn a_public_endpoint_links_instead_of_joining() {
     assert!(telemetry.span_of(SpanKind::Server).links.links.is_empty());
 }
 
+/// Of a request that is not recorded there is no root span: nothing of its caller is taken over.
+#[tokio::test]
+async fn a_public_endpoint_that_is_filtered() {
+    let telemetry = Telemetry::new();
+    let convention = Convention::server().with_public_endpoint().with_filter(|_| false);
+    let stack = telemetry.stack(convention).layer(service_fn(seen));
+    let body = text(stack.oneshot(called()).await.unwrap()).await;
+    assert_eq!(body, "00000000000000000000000000000000 ");
+}
+
+/// What the user says of a key is what is recorded of it, once.
+#[tokio::test]
+async fn hooks_replace() {
+    let telemetry = Telemetry::new();
+    let convention = Convention::server()
+        .with_request_attributes(|_| vec![KeyValue::new("url.path", "/scrubbed")])
+        .with_request_labels(|_| vec![KeyValue::new("url.scheme", "mine")]);
+    let stack = telemetry.stack(convention).layer(service_fn(hello));
+    stack.oneshot(get("/s3cret")).await.unwrap();
+    let span = telemetry.span_of(SpanKind::Server);
+    let paths: Vec<_> = span.attributes.iter().filter(|kv| kv.key.as_str() == "url.path").collect();
+    assert_eq!(paths.len(), 1);
+    assert!(!format!("{span:?}").contains("s3cret"));
+    assert_eq!(telemetry.duration().labels["url.scheme"], "String((\"mine\"))");
+}
+
+/// A route of no text is none.
+#[tokio::test]
+async fn empty_templates() {
+    use tower_telemetry::{Route, UrlTemplate};
+    let telemetry = Telemetry::new();
+    let convention = Convention::server().with_route(|_| Some(Route::new("")));
+    let stack =
+        telemetry.stack(convention).layer(service_fn(|request: Request<String>| async move {
+            Route::new("").announce(request.extensions());
+            hello(request).await
+        }));
+    stack.oneshot(get("/")).await.unwrap();
+    let stack = telemetry.stack(Convention::client()).layer(service_fn(hello));
+    let mut request = get("http://a/");
+    request.extensions_mut().insert(UrlTemplate::new(""));
+    stack.oneshot(request).await.unwrap();
+    assert!(telemetry.spans().iter().all(|span| span.name == "GET"));
+    assert!(!format!("{:?}", telemetry.points()).contains("(\\\"\\\")"));
+}
+
+/// The provider was shut down before the last requests were: their context still goes on.
+#[tokio::test]
+async fn after_the_provider_is_shut_down() {
+    let telemetry = Telemetry::new();
+    telemetry.tracers.shutdown().unwrap();
+    let stack = telemetry.stack(Convention::server()).layer(service_fn(seen));
+    let body = text(stack.oneshot(called()).await.unwrap()).await;
+    assert_eq!(body, "0af7651916cd43dd8448eb211c80319c 7");
+    assert_eq!(telemetry.duration().count, 1);
+}
+
 #[tokio::test]
 async fn the_caller_is_the_parent() {
     let telemetry = Telemetry::new();

@@ -5,7 +5,7 @@ use std::convert::Infallible;
 use http::{Request, Response};
 use opentelemetry::trace::SpanKind;
 use tower::{Layer, ServiceExt, service_fn};
-use tower_telemetry::Convention;
+use tower_telemetry::{Convention, Route};
 
 use crate::support::{Telemetry, get, hello};
 
@@ -35,12 +35,18 @@ async fn a_layer_met_twice_records_once() {
 async fn a_call_through_a_client_is_a_new_exchange() {
     // A proxy passes on the very request it got, extensions and all, to a server in this process.
     let telemetry = Telemetry::new();
-    let backend = telemetry.stack(Convention::server()).layer(service_fn(hello));
+    let backend = service_fn(|request: Request<String>| {
+        Route::new("/backend").announce(request.extensions());
+        hello(request)
+    });
+    let backend = telemetry.stack(Convention::server()).layer(backend);
     let client = telemetry.stack(Convention::client()).layer(backend);
     let proxy = service_fn(move |request: Request<String>| {
         let client = client.clone();
         async move {
+            let frontend = request.extensions().clone();
             client.oneshot(request).await.unwrap();
+            Route::new("/frontend").announce(&frontend);
             Ok::<_, Infallible>(Response::new(String::new()))
         }
     });
@@ -49,6 +55,8 @@ async fn a_call_through_a_client_is_a_new_exchange() {
     let spans = telemetry.spans();
     let kinds: Vec<_> = spans.iter().map(|span| span.span_kind.clone()).collect();
     assert_eq!(kinds, [SpanKind::Server, SpanKind::Client, SpanKind::Server]);
+    let names: Vec<_> = spans.iter().map(|span| &*span.name).collect();
+    assert_eq!(names, ["GET /backend", "GET", "GET /frontend"]);
     assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
     assert_eq!(spans[1].parent_span_id, spans[2].span_context.span_id());
     assert_eq!(telemetry.active(), 0);
@@ -104,4 +112,22 @@ async fn each_attempt_is_an_exchange() {
     assert_eq!(telemetry.spans().len(), 3);
     let duration = telemetry.points_of("request.duration");
     assert_eq!(duration.iter().map(|point| point.count).sum::<u64>(), 3);
+}
+
+/// The same layer around a router and around one nested in it.
+#[cfg(feature = "axum")]
+#[tokio::test]
+async fn a_router_in_a_router() {
+    use axum::{Router, body::Body, routing::get};
+    let telemetry = Telemetry::new();
+    let inner = Router::new()
+        .route("/users/{id}", get(|| async { "user" }))
+        .layer(telemetry.stack(Convention::server()));
+    let outer = Router::new().nest("/api", inner).layer(telemetry.stack(Convention::server()));
+    let request = Request::get("/api/users/7").body(Body::empty()).unwrap();
+    outer.oneshot(request).await.unwrap();
+    let spans = telemetry.spans();
+    assert_eq!(spans.len(), 1);
+    assert_eq!(spans[0].name, "GET /api/users/{id}");
+    assert_eq!(telemetry.duration().count, 1);
 }

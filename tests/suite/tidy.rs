@@ -41,7 +41,7 @@ fn dependencies_point_down() {
             let allowed = match BESIDE.iter().find(|(beside, _)| *beside == room) {
                 Some((_, allowed)) => allowed.contains(&used.as_str()),
                 None => {
-                    at(&used) < at(&room)
+                    at(&used).zip(at(&room)).is_some_and(|(used, room)| used < room)
                         && !(SIGNALS.contains(&room.as_str()) && SIGNALS.contains(&used.as_str()))
                 }
             };

@@ -87,6 +87,9 @@ async fn redirects_of_tower_http() {
     let request = http::Request::get(uri).body(Empty::new()).unwrap();
     client.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
     check(&telemetry, &server, &["302", "302", "200"]);
+    let span = &telemetry.spans()[0];
+    assert_eq!(attribute(span, "network.peer.port").unwrap(), address.port().to_string());
+    assert_eq!(attribute(span, "network.protocol.version").as_deref(), Some("1.1"));
     // Each span tells its own hop, across hosts.
     let mut spans = telemetry.spans();
     spans.sort_by_key(|span| span.start_time);
@@ -144,6 +147,24 @@ async fn retries_of_reqwest_retry() {
     client.get(format!("http://{address}/ok")).send().await.unwrap().bytes().await.unwrap();
     let last = telemetry.spans().pop().unwrap();
     assert_eq!(attribute(&last, "http.request.resend_count"), None);
+}
+
+/// In whatever order the single layers stand, the span tells of the count.
+#[tokio::test]
+async fn in_a_nest() {
+    let (server, address) = Server::start().await;
+    let telemetry = Telemetry::new();
+    let client = HyperClient::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
+    let client = ServiceBuilder::new()
+        .layer(AttemptsLayer::new())
+        .layer(RetryLayer::new(Unavailable))
+        .layer(telemetry.metrics(tower_telemetry::Convention::client()))
+        .layer(telemetry.span(tower_telemetry::Convention::client()))
+        .layer(tower_telemetry::PropagationLayer::client())
+        .service(client);
+    let request = http::Request::get(format!("http://{address}/flaky")).body(Empty::new()).unwrap();
+    client.oneshot(request).await.unwrap().into_body().collect().await.unwrap();
+    check(&telemetry, &server, &["503", "503", "200"]);
 }
 
 /// Without anything outside that counts, no attempt claims to be a repetition.

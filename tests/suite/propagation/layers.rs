@@ -23,7 +23,10 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
 use tokio::net::TcpListener;
 use tower::{Layer, Service, ServiceExt, service_fn};
-use tower_telemetry::{Convention, PropagationLayer, TelemetryLayer, propagation::W3c};
+use tower_telemetry::{
+    Convention, PropagationLayer, TelemetryLayer,
+    propagation::{TraceContext, W3c},
+};
 
 use super::{headers, only};
 use crate::support::{Telemetry, hello};
@@ -154,6 +157,11 @@ fn stale_headers_are_replaced_or_removed() {
     assert_eq!(sent.len(), 1, "{sent:?}");
     assert_eq!(only(&sent, "x-kept"), Some("1"));
 
+    // Also where the propagator knows nothing of baggage.
+    let layer = PropagationLayer::client().with_propagator(TraceContext::new());
+    layer.layer(seen.service()).oneshot(request(&stale)).now_or_never().unwrap().unwrap();
+    assert_eq!(seen.last().len(), 1);
+
     let telemetry = Telemetry::new();
     let layer = telemetry.stack(Convention::client()).with_propagator(W3c::new());
     layer.layer(seen.service()).oneshot(request(&stale)).now_or_never().unwrap().unwrap();
@@ -268,6 +276,24 @@ fn server_timing() {
             assert_eq!(exposed, expected.map(|_| "Server-Timing"));
             assert!(!format!("{answer:?}").contains("secret"));
         }
+        // A span that is not sampled has an id, too, and the trace its random flag.
+        let dropped = Telemetry::sampled(Sampler::AlwaysOff);
+        let mut convention = Convention::server();
+        if let Some(name) = name {
+            convention = convention.with_server_timing(name);
+        }
+        let dropped = dropped.stack(convention.clone()).with_propagator(W3c::new());
+        let dropped = dropped.layer(service_fn(hello::<String>));
+        let answer = dropped.oneshot(request(&lines)).now_or_never().unwrap().unwrap();
+        let told = only(answer.headers(), "server-timing");
+        assert_eq!(told.is_some(), name.is_some());
+        assert!(told.is_none_or(|told| told.ends_with("-02\"")), "{told:?}");
+        let none = TelemetryLayer::new(convention)
+            .with_tracer_provider(&opentelemetry::trace::noop::NoopTracerProvider::new())
+            .with_propagator(W3c::new())
+            .layer(service_fn(hello::<String>));
+        let answer = none.oneshot(request(&lines)).now_or_never().unwrap().unwrap();
+        assert!(answer.headers().is_empty());
         // Where there is no span, the caller's own is not told as ours.
         let mut filtered = request(&lines);
         *filtered.uri_mut() = "/healthz".parse().unwrap();

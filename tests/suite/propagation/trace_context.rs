@@ -233,6 +233,7 @@ fn samplers_may_change_the_state() {
     let update: Change = |state| state.insert("b", "changed").unwrap();
     let delete: Change = |state| state.delete("b").unwrap();
     let clear: Change = |_| TraceState::NONE;
+    let spoil: Change = |state| state.insert("empty", "").unwrap().insert("line", "a\nb").unwrap();
     let rows = [
         ("a=1,b=2", insert, "new=1,a=1,b=2"),
         ("a=1,b=2", update, "b=changed,a=1"),
@@ -241,6 +242,8 @@ fn samplers_may_change_the_state() {
         ("a@@=1,b=2,c=3", update, "b=changed,a@@=1,c=3"),
         ("a=1,b=2,c@@=3,d=4", delete, "a=1,c@@=3,d=4"),
         ("a=1,b@@=2", clear, "b@@=2"),
+        ("a=1,b=2", spoil, "a=1,b=2"),
+        ("a=1,b@@=2", spoil, "a=1,b@@=2"),
     ];
     let full: Vec<_> = (0..32).map(|i| format!("k{i}@@=v")).collect();
     let cut = format!("new=1,{}", full[..31].join(","));
