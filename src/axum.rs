@@ -72,7 +72,7 @@ where
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         if let Some(route) = Route::matched(request.extensions()) {
-            route.announce(request.extensions());
+            Route::new(route).announce(request.extensions());
         }
         self.inner.call(request)
     }

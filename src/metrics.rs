@@ -153,13 +153,25 @@ impl<S> Layer<S> for MetricsLayer {
 }
 
 /// The observer of a [`MetricsLayer`].
-#[derive(Clone)]
+///
+/// Cheap to clone, for services are cloned for each request.
+#[derive(Clone, Default)]
 pub struct MetricsObserver {
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    settings: Settings,
+    instruments: OnceLock<Instruments>,
+}
+
+#[derive(Clone)]
+struct Settings {
     meter: Option<Meter>,
     has_body_sizes: bool,
     duration_boundaries: Vec<f64>,
     body_size_boundaries: Vec<f64>,
-    instruments: Arc<OnceLock<Instruments>>,
 }
 
 impl MetricsObserver {
@@ -168,47 +180,47 @@ impl MetricsObserver {
         P: MeterProvider + ?Sized,
     {
         let meter = provider.meter_with_scope(Convention::scope());
-        self.anew(|observer| observer.meter = Some(meter))
+        self.anew(|settings| settings.meter = Some(meter))
     }
 
     pub(crate) fn with_body_sizes(self) -> Self {
-        self.anew(|observer| observer.has_body_sizes = true)
+        self.anew(|settings| settings.has_body_sizes = true)
     }
 
     pub(crate) fn with_duration_boundaries(self, seconds: Vec<f64>) -> Self {
-        self.anew(|observer| observer.duration_boundaries = seconds)
+        self.anew(|settings| settings.duration_boundaries = seconds)
     }
 
     pub(crate) fn with_body_size_boundaries(self, bytes: Vec<f64>) -> Self {
-        self.anew(|observer| observer.body_size_boundaries = bytes)
+        self.anew(|settings| settings.body_size_boundaries = bytes)
     }
 
     /// A changed observer does not share the instruments that a clone of it may have made.
-    fn anew(mut self, change: impl FnOnce(&mut Self)) -> Self {
-        change(&mut self);
-        self.instruments = Arc::default();
-        self
+    fn anew(self, change: impl FnOnce(&mut Settings)) -> Self {
+        let mut settings = self.shared.settings.clone();
+        change(&mut settings);
+        Self { shared: Arc::new(Shared { settings, instruments: OnceLock::new() }) }
     }
 
     fn instruments(&self, convention: &Convention) -> &Instruments {
-        self.instruments.get_or_init(|| match &self.meter {
-            Some(meter) => Instruments::new(self, convention, meter),
+        let Shared { settings, instruments } = &*self.shared;
+        instruments.get_or_init(|| match &settings.meter {
+            Some(meter) => Instruments::new(settings, convention, meter),
             None => {
                 let meter = global::meter_provider().meter_with_scope(Convention::scope());
-                Instruments::new(self, convention, &meter)
+                Instruments::new(settings, convention, &meter)
             }
         })
     }
 }
 
-impl Default for MetricsObserver {
+impl Default for Settings {
     fn default() -> Self {
         Self {
             meter: None,
             has_body_sizes: false,
             duration_boundaries: DURATION_BOUNDARIES.to_vec(),
             body_size_boundaries: BODY_SIZE_BOUNDARIES.to_vec(),
-            instruments: Arc::default(),
         }
     }
 }
@@ -216,7 +228,7 @@ impl Default for MetricsObserver {
 impl fmt::Debug for MetricsObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("MetricsObserver")
-            .field("has_body_sizes", &self.has_body_sizes)
+            .field("has_body_sizes", &self.shared.settings.has_body_sizes)
             .finish_non_exhaustive()
     }
 }
@@ -234,13 +246,13 @@ struct BodySizes {
 }
 
 impl Instruments {
-    fn new(observer: &MetricsObserver, convention: &Convention, meter: &Meter) -> Self {
+    fn new(settings: &Settings, convention: &Convention, meter: &Meter) -> Self {
         let duration = |instrument: Instrument| {
             meter
                 .f64_histogram(instrument.name)
                 .with_unit(instrument.unit)
                 .with_description(instrument.description)
-                .with_boundaries(observer.duration_boundaries.clone())
+                .with_boundaries(settings.duration_boundaries.clone())
                 .build()
         };
         let active = convention.active_requests();
@@ -249,7 +261,7 @@ impl Instruments {
                 .u64_histogram(instrument.name)
                 .with_unit(instrument.unit)
                 .with_description(instrument.description)
-                .with_boundaries(observer.body_size_boundaries.clone())
+                .with_boundaries(settings.body_size_boundaries.clone())
                 .build()
         };
         Self {
@@ -260,7 +272,7 @@ impl Instruments {
                 .with_unit(active.unit)
                 .with_description(active.description)
                 .build(),
-            body_sizes: observer.has_body_sizes.then(|| BodySizes {
+            body_sizes: settings.has_body_sizes.then(|| BodySizes {
                 request: body_size(convention.request_body_size()),
                 response: body_size(convention.response_body_size()),
             }),

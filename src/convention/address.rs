@@ -1,6 +1,9 @@
 //! Who talks to whom: server, client and scheme.
 
-use std::net::{IpAddr, SocketAddr};
+use std::{
+    borrow::Cow,
+    net::{IpAddr, SocketAddr},
+};
 
 use http::{
     HeaderMap, HeaderName, header, request,
@@ -18,26 +21,26 @@ pub(crate) struct HostPort<'a> {
 
 /// What is known of the two ends of an exchange on a server.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(crate) struct Ends {
-    pub(crate) server: Option<(String, Option<u16>)>,
+pub(crate) struct Ends<'a> {
+    pub(crate) server: Option<(Cow<'a, str>, Option<u16>)>,
     pub(crate) client: Option<IpAddr>,
     pub(crate) scheme: Option<&'static str>,
 }
 
 /// The ends of an exchange as a server sees them.
-pub(crate) fn server_ends(
-    head: &request::Parts,
+pub(crate) fn server_ends<'a>(
+    head: &'a request::Parts,
     peer: Option<SocketAddr>,
     trusted: Option<&TrustedProxies>,
-) -> Ends {
+) -> Ends<'a> {
     let peer = peer.map(|peer| peer.ip().to_canonical());
     let original = trusted.and_then(|trusted| trusted.original(&head.headers, peer));
     let client = original.as_ref().and_then(|hop| hop.client).or(peer);
-    let server = original
-        .as_ref()
-        .and_then(|hop| host_port(hop.host.as_deref()?))
-        .or_else(|| requested_host(head))
-        .map(|server| (server.host.to_owned(), server.port));
+    let forwarded = original.as_ref().and_then(|hop| host_port(hop.host.as_deref()?));
+    let server = match forwarded {
+        Some(HostPort { host, port }) => Some((Cow::Owned(host.to_owned()), port)),
+        None => requested_host(head).map(|server| (Cow::Borrowed(server.host), server.port)),
+    };
     let scheme = original
         .as_ref()
         .and_then(|hop| hop.scheme)

@@ -17,7 +17,6 @@ use super::{
     http::{Method, protocol_version},
     labels, names,
     protocol::Protocol,
-    redact,
     route::RouteSlot,
     rpc::Call,
 };
@@ -217,8 +216,11 @@ impl Convention {
             .route
             .as_ref()
             .and_then(|hook| hook(head))
-            .or_else(|| Route::matched(&head.extensions))
-            .and_then(|route| not_empty(route.template()));
+            .map(|route| route.template())
+            .or_else(|| {
+                Route::matched(&head.extensions).map(|route| settings.strings.intern(route))
+            })
+            .and_then(not_empty);
         if facts.route.is_none() {
             facts.slot = Some(RouteSlot::of(&mut head.extensions, is_nested));
         }
@@ -249,7 +251,7 @@ impl Convention {
     }
 
     fn host(&self, host: &str) -> StringValue {
-        Arc::<str>::from(redact::cap(host, self.settings().value_limit)).into()
+        self.settings().hosts.intern(self.cap(host)).into()
     }
 }
 

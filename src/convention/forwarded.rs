@@ -328,8 +328,8 @@ mod tests {
             let (head, ()) = request.body(()).unwrap().into_parts();
             let peer = told(given[1]).map(|ip| SocketAddr::new(ip.parse().unwrap(), 1));
             let server = told(expected[1]).map(|server| match server.split_once(' ') {
-                Some((host, port)) => (host.to_owned(), Some(port.parse().unwrap())),
-                None => (server.to_owned(), None),
+                Some((host, port)) => (host.into(), Some(port.parse().unwrap())),
+                None => (server.into(), None),
             });
             let ends = Ends {
                 server,

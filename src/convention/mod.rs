@@ -83,6 +83,7 @@ pub(crate) struct Settings {
     side: Side,
     protocol: Option<Protocol>,
     strings: Arc<Interner>,
+    hosts: Arc<Interner>,
     methods: Arc<rpc::Methods>,
     known_services: Option<Vec<Cow<'static, str>>>,
     known_methods: Vec<StringValue>,
@@ -504,6 +505,7 @@ impl Convention {
                 side,
                 protocol: None,
                 strings: Arc::new(Interner::new(MAX_STRINGS)),
+                hosts: Arc::new(Interner::new(MAX_HOSTS)),
                 methods: Arc::default(),
                 known_services: None,
                 known_methods: http::known_methods(),
@@ -575,3 +577,6 @@ const DEFAULT_VALUE_LIMIT: usize = 1024;
 
 /// As many as a metric has series by default in the SDK: a service with more has no use of them.
 const MAX_STRINGS: usize = 2000;
+
+/// Hosts are the caller's word: room for the real ones, and not for all that may be made up.
+const MAX_HOSTS: usize = 64;

@@ -69,15 +69,14 @@ impl Route {
         Arc::clone(&self.0)
     }
 
-    /// The route that the router has already put into the request.
+    /// The template that the router has already put into the request.
     #[cfg(feature = "axum")]
-    pub(crate) fn matched(extensions: &Extensions) -> Option<Self> {
-        let matched = extensions.get::<axum::extract::MatchedPath>()?;
-        Some(Self::new(matched.as_str()))
+    pub(crate) fn matched(extensions: &Extensions) -> Option<&str> {
+        extensions.get::<axum::extract::MatchedPath>().map(|matched| matched.as_str())
     }
 
     #[cfg(not(feature = "axum"))]
-    pub(crate) fn matched(_: &Extensions) -> Option<Self> {
+    pub(crate) fn matched(_: &Extensions) -> Option<&str> {
         None
     }
 }
