@@ -12,7 +12,6 @@ use std::{
 
 use bytes::Bytes;
 use futures_util::{StreamExt, stream, stream::BoxStream};
-use http_body_util::BodyExt;
 use opentelemetry::trace::{SpanKind, Status as SpanStatus};
 use tokio::{net::TcpListener, sync::Notify};
 use tokio_stream::wrappers::TcpListenerStream;
@@ -694,6 +693,7 @@ async fn which_protocol() {
 }
 
 /// The layer composes with tower's and tonic's, in any order, on both sides, and names their errors.
+#[cfg(feature = "tower")]
 #[tokio::test]
 async fn composition() {
     for is_outside in [false, true] {
@@ -769,8 +769,11 @@ async fn composition() {
 }
 
 /// One router for HTTP and gRPC, and one trace from a client through it to a backend.
+#[cfg(feature = "axum")]
 #[tokio::test]
 async fn one_trace_through_a_gateway() {
+    use http_body_util::BodyExt;
+
     let backend = Rig::new().await;
     let gateway = Telemetry::new();
     let convention = Convention::client().with_origin(backend.origin().parse().unwrap());

@@ -17,6 +17,7 @@ mod once;
 mod propagation;
 #[cfg(feature = "axum")]
 mod route;
+#[cfg(feature = "axum")]
 mod sockets;
 mod tidy;
 mod tracing;

@@ -9,7 +9,6 @@ use std::{
     pin::Pin,
     sync::Once,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -230,14 +229,19 @@ pub(crate) fn seconds(span: &SpanData) -> f64 {
     span.end_time.duration_since(span.start_time).unwrap().as_secs_f64()
 }
 
+#[cfg(any(
+    feature = "axum",
+    feature = "tonic",
+    all(feature = "reqwest-middleware", feature = "rustls")
+))]
 /// Waits for something that another task does; fails loudly where it never does.
 pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     let waiting = async {
         while !is_so() {
-            tokio::time::sleep(Duration::from_millis(1)).await;
+            tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     };
-    let waited = tokio::time::timeout(Duration::from_secs(20), waiting).await;
+    let waited = tokio::time::timeout(std::time::Duration::from_secs(20), waiting).await;
     assert!(waited.is_ok(), "{what} did not happen");
 }
 
