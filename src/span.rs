@@ -3,7 +3,10 @@
 use std::{
     borrow::Cow,
     fmt,
-    sync::{Arc, OnceLock},
+    sync::{
+        Arc, OnceLock,
+        atomic::{AtomicBool, Ordering},
+    },
 };
 
 use http::{HeaderMap, HeaderName, HeaderValue, header, request, response};
@@ -195,7 +198,14 @@ impl<S> Layer<S> for SpanLayer {
 /// The observer of a [`SpanLayer`].
 #[derive(Clone, Default)]
 pub struct SpanObserver {
-    tracer: Arc<OnceLock<Box<dyn StartSpan>>>,
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    tracer: OnceLock<Box<dyn StartSpan>>,
+    /// The tracer has shown that it makes no spans: there is no provider, or it was shut down.
+    is_noop: AtomicBool,
 }
 
 impl SpanObserver {
@@ -205,11 +215,12 @@ impl SpanObserver {
         P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
     {
         let tracer: Box<dyn StartSpan> = Box::new(provider.tracer_with_scope(Convention::scope()));
-        Self { tracer: Arc::new(OnceLock::from(tracer)) }
+        Self { shared: Arc::new(Shared { tracer: OnceLock::from(tracer), ..Shared::default() }) }
     }
 
     fn tracer(&self) -> &dyn StartSpan {
-        &**self.tracer.get_or_init(|| Box::new(global::tracer_with_scope(Convention::scope())))
+        let global = || Box::new(global::tracer_with_scope(Convention::scope())) as _;
+        &**self.shared.tracer.get_or_init(global)
     }
 }
 
@@ -234,6 +245,10 @@ impl Observer for SpanObserver {
         if !exchange.claim(Signal::Span) || !exchange.is_recorded() {
             return None;
         }
+        let is_public = exchange.convention().is_public_endpoint();
+        if !is_public && self.shared.is_noop.load(Ordering::Relaxed) {
+            return None;
+        }
         exchange.read_facts(head);
         exchange.count_attempt();
         let (convention, facts) = (exchange.convention(), exchange.facts()?);
@@ -245,7 +260,6 @@ impl Observer for SpanObserver {
                 .with_start_time(exchange.started_at());
         builder.attributes = Some(convention.request_attributes(facts, head));
         let context = exchange.context();
-        let is_public = convention.is_public_endpoint();
         let started = if is_public {
             let caller = context.span().span_context().clone();
             let builder = builder.with_links(vec![Link::with_context(caller)]);
@@ -255,8 +269,15 @@ impl Observer for SpanObserver {
             self.tracer().start(builder, &context, &context)
         };
         let is_recording = started.span().is_recording();
-        // A tracer whose provider was shut down makes no span; the caller's context still goes on.
-        if started.span().span_context().is_valid() || is_public {
+        // Without a provider, or with one that was shut down, a span is none or its parent; the
+        // caller's context still goes on.
+        let span_id = |context: &Context| context.span().span_context().span_id();
+        let is_valid = started.span().span_context().is_valid();
+        let is_noop = !is_valid || span_id(&started) == span_id(&context);
+        if is_noop {
+            self.shared.is_noop.store(true, Ordering::Relaxed);
+        }
+        if !is_noop || is_public {
             exchange.set_context(started);
         }
         Some(Started { is_recording, had_route, has_own_name })

@@ -2,6 +2,7 @@
 
 mod address;
 mod capture;
+mod code;
 mod error;
 mod facts;
 pub mod filter;

@@ -8,6 +8,7 @@ use opentelemetry::{KeyValue, StringValue, Value};
 
 use super::{
     Convention, Facts, Side,
+    code::{Code, GRPC_STATUS},
     intern::Interner,
     labels::LabelSet,
     names::{self, OTHER},
@@ -68,85 +69,6 @@ struct Answer {
     is_grpc: bool,
     /// There is a message to come: the answer is that of a method.
     has_begun: bool,
-}
-
-/// A gRPC status code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-struct Code(u8);
-
-impl Code {
-    const OK: Self = Self(0);
-    const CANCELLED: Self = Self(1);
-    const UNKNOWN: Self = Self(2);
-    const DEADLINE_EXCEEDED: Self = Self(4);
-    const PERMISSION_DENIED: Self = Self(7);
-    const RESOURCE_EXHAUSTED: Self = Self(8);
-    const UNIMPLEMENTED: Self = Self(12);
-    const INTERNAL: Self = Self(13);
-    const UNAVAILABLE: Self = Self(14);
-    const DATA_LOSS: Self = Self(15);
-    const UNAUTHENTICATED: Self = Self(16);
-
-    fn name(self) -> &'static str {
-        CODES[usize::from(self.0)]
-    }
-
-    /// Reads `grpc-status`; a code that nobody knows is `UNKNOWN`.
-    fn of_headers(headers: &HeaderMap) -> Option<Self> {
-        let value = headers.get(GRPC_STATUS)?.to_str().ok();
-        // One number, one spelling: what is written otherwise is no code.
-        let code = value.filter(|value| *value == "0" || !value.starts_with(['0', '+']));
-        let code = code.and_then(|value| value.parse().ok());
-        Some(code.map_or(Self::UNKNOWN, Self::of_number))
-    }
-
-    fn of_number(code: u8) -> Self {
-        if usize::from(code) < CODES.len() { Self(code) } else { Self::UNKNOWN }
-    }
-
-    /// What a client makes of an answer without a gRPC status (`http-grpc-status-mapping.md`).
-    fn of_http(status: StatusCode) -> Self {
-        match status.as_u16() {
-            400 => Self::INTERNAL,
-            401 => Self::UNAUTHENTICATED,
-            403 => Self::PERMISSION_DENIED,
-            404 => Self::UNIMPLEMENTED,
-            429 | 502 | 503 | 504 => Self::UNAVAILABLE,
-            _ => Self::UNKNOWN,
-        }
-    }
-
-    /// What a client library makes of a failed call (`PROTOCOL-HTTP2.md` for resets).
-    fn of_kind(kind: &str) -> Self {
-        match kind {
-            "timeout" => Self::DEADLINE_EXCEEDED,
-            "canceled" | "http2_cancel" => Self::CANCELLED,
-            "overloaded" | "http2_enhance_your_calm" => Self::RESOURCE_EXHAUSTED,
-            "http2_inadequate_security" => Self::PERMISSION_DENIED,
-            "http2_refused_stream" => Self::UNAVAILABLE,
-            _ if kind.starts_with("http2_") => Self::INTERNAL,
-            "permission_denied" => Self::PERMISSION_DENIED,
-            "invalid_request" | "invalid_message" | "decode" => Self::INTERNAL,
-            // All else that has a name is of the network.
-            _ => Self::UNAVAILABLE,
-        }
-    }
-
-    /// On a client everything but success is an error; on a server only what is the server's.
-    fn is_error(self, side: Side) -> bool {
-        match side {
-            Side::Client => self != Self::OK,
-            Side::Server => matches!(
-                self,
-                Self::UNKNOWN
-                    | Self::DEADLINE_EXCEEDED
-                    | Self::UNIMPLEMENTED
-                    | Self::INTERNAL
-                    | Self::UNAVAILABLE
-                    | Self::DATA_LOSS
-            ),
-        }
-    }
 }
 
 /// Whether a request is a gRPC call.
@@ -398,30 +320,8 @@ fn timeout(value: &str) -> Option<Duration> {
     })
 }
 
-/// The names of the codes, in the order of their numbers.
-const CODES: [&str; 17] = [
-    "OK",
-    "CANCELLED",
-    "UNKNOWN",
-    "INVALID_ARGUMENT",
-    "DEADLINE_EXCEEDED",
-    "NOT_FOUND",
-    "ALREADY_EXISTS",
-    "PERMISSION_DENIED",
-    "RESOURCE_EXHAUSTED",
-    "FAILED_PRECONDITION",
-    "ABORTED",
-    "OUT_OF_RANGE",
-    "UNIMPLEMENTED",
-    "INTERNAL",
-    "UNAVAILABLE",
-    "DATA_LOSS",
-    "UNAUTHENTICATED",
-];
-
 const GRPC: &[u8] = b"application/grpc";
 const GRPC_SYSTEM: &str = "grpc";
-const GRPC_STATUS: &str = "grpc-status";
 const GRPC_MESSAGE: &str = "grpc-message";
 const GRPC_TIMEOUT: &str = "grpc-timeout";
 
@@ -435,48 +335,6 @@ const MAX_FAILED: usize = 100;
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn codes_of_http() {
-        for (status, code) in [
-            (200, "UNKNOWN"),
-            (400, "INTERNAL"),
-            (401, "UNAUTHENTICATED"),
-            (403, "PERMISSION_DENIED"),
-            (404, "UNIMPLEMENTED"),
-            (429, "UNAVAILABLE"),
-            (500, "UNKNOWN"),
-            (502, "UNAVAILABLE"),
-            (503, "UNAVAILABLE"),
-            (504, "UNAVAILABLE"),
-        ] {
-            let status = StatusCode::from_u16(status).unwrap();
-            assert_eq!(Code::of_http(status).name(), code, "{status}");
-        }
-    }
-
-    #[test]
-    fn codes_of_headers() {
-        for (value, code) in [
-            ("0", "OK"),
-            ("5", "NOT_FOUND"),
-            ("16", "UNAUTHENTICATED"),
-            ("17", "UNKNOWN"),
-            ("99999", "UNKNOWN"),
-            ("00", "UNKNOWN"),
-            ("05", "UNKNOWN"),
-            ("+0", "UNKNOWN"),
-            ("-1", "UNKNOWN"),
-            ("", "UNKNOWN"),
-            ("OK", "UNKNOWN"),
-        ] {
-            let headers = HeaderMap::from_iter([(
-                http::HeaderName::from_static(GRPC_STATUS),
-                HeaderValue::from_static(value),
-            )]);
-            assert_eq!(Code::of_headers(&headers).map(Code::name), Some(code), "{value:?}");
-        }
-    }
 
     #[test]
     fn timeouts() {
