@@ -29,7 +29,8 @@ mod traceparent;
 pub use self::{
     attempts::{AttemptsLayer, CountAttempts},
     convention::{
-        Convention, Facts, Labels, Protocol, Route, Side, TrustedProxies, UrlTemplate, filter,
+        Convention, Facts, Labels, Protocol, RequestBodySize, Route, Side, TrustedProxies,
+        UrlTemplate, filter,
     },
     end::{End, Failure},
     metrics::MetricsLayer,

@@ -116,8 +116,8 @@ impl MetricsLayer {
     /// server that announces no body; where neither tells, none is recorded. The response's is
     /// what was really delivered, also when that was cut short.
     ///
-    /// A client learns the length of most requests below this layer only, where the header is
-    /// written: set `Content-Length` to have it recorded.
+    /// A client's header is mostly written below this layer, so there the length is taken from a
+    /// [`RequestBodySize`](crate::RequestBodySize), too.
     #[must_use]
     pub fn with_body_sizes(mut self) -> Self {
         self.observer = self.observer.with_body_sizes();

@@ -62,7 +62,7 @@ use tower_service::Service;
 
 use crate::{
     attempts::AttemptsLayer,
-    convention::UrlTemplate,
+    convention::{RequestBodySize, UrlTemplate},
     observe::Observe,
     telemetry::{TelemetryLayer, TelemetryObserver},
 };
@@ -350,12 +350,22 @@ where
     B: http_body::Body<Data: Into<bytes::Bytes>> + Send + Sync + 'static,
     B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
 {
-    let mut request = Request::try_from(request)?;
+    let mut request = into_request(request)?;
     if let Some(template) = template {
         request.extensions_mut().insert(template);
     }
     poll_fn(|cx| service.poll_ready(cx)).await?;
     AttemptsLayer::new().layer(service).call(request).await.map(from_http)
+}
+
+/// reqwest's request as one of HTTP, with the length of its body where that is known.
+pub(crate) fn into_request(request: reqwest::Request) -> reqwest::Result<Request<Body>> {
+    let mut request = Request::try_from(request)?;
+    if let Some(bytes) = request.body().as_bytes() {
+        let size = RequestBodySize(bytes.len() as u64);
+        request.extensions_mut().insert(size);
+    }
+    Ok(request)
 }
 
 /// reqwest's response as one of HTTP. It keeps its URL, which reqwest's own conversion loses.

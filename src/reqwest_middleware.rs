@@ -17,7 +17,7 @@ use tower_service::Service;
 use crate::{
     convention::UrlTemplate,
     observe::Attempts,
-    reqwest::{from_http, into_http},
+    reqwest::{from_http, into_http, into_request},
     telemetry::TelemetryLayer,
 };
 
@@ -76,7 +76,7 @@ impl Middleware for TelemetryMiddleware {
         extensions: &mut Extensions,
         next: Next<'_>,
     ) -> Result<reqwest::Response> {
-        let mut request = Request::try_from(request)?;
+        let mut request = into_request(request)?;
         if let Some(template) = extensions.get::<UrlTemplate>() {
             request.extensions_mut().insert(template.clone());
         }

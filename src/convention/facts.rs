@@ -46,6 +46,27 @@ pub struct Facts {
     request_size: Option<u64>,
 }
 
+/// The exact length of a request's body, for a request without a `Content-Length`.
+///
+/// A client's request has that header only once it is written, below the telemetry. Put this into
+/// the request's extensions to have its size recorded all the same;
+/// [`reqwest::Client`](crate::reqwest::Client) does so by itself.
+///
+/// # Example
+///
+/// ```
+/// use http::Request;
+/// use http_body::Body;
+/// use tower_telemetry::RequestBodySize;
+///
+/// let mut request = Request::post("https://api.example.com/").body(String::from("hello")).unwrap();
+/// if let Some(bytes) = request.body().size_hint().exact() {
+///     request.extensions_mut().insert(RequestBodySize(bytes));
+/// }
+/// ```
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct RequestBodySize(pub u64);
+
 impl Facts {
     /// The status of the response, where there was one.
     pub fn status(&self) -> Option<StatusCode> {
@@ -150,7 +171,9 @@ impl Convention {
             error_type: None,
             labels: settings.request_labels.as_ref().map(|hook| hook(head)).unwrap_or_default(),
             handler_labels: None,
-            request_size: announced_length(&head.headers),
+            request_size: announced_length(&head.headers).or_else(|| {
+                head.extensions.get::<RequestBodySize>().map(|RequestBodySize(bytes)| *bytes)
+            }),
         };
         match settings.side {
             Side::Server => self.read_server(head, &mut facts, is_nested),

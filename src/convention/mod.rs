@@ -23,14 +23,14 @@ use ::http::{HeaderName, Uri, request, response};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
 use self::intern::Interner;
+pub(crate) use self::{facts::announced_length, instruments::Instrument, labels::LabelSet};
 pub use self::{
-    facts::Facts,
+    facts::{Facts, RequestBodySize},
     forwarded::TrustedProxies,
     labels::Labels,
     protocol::Protocol,
     route::{Route, UrlTemplate},
 };
-pub(crate) use self::{facts::announced_length, instruments::Instrument, labels::LabelSet};
 
 /// The side of an exchange that a layer stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]

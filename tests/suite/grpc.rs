@@ -386,14 +386,20 @@ async fn a_missing_status() {
 #[tokio::test]
 async fn the_client_cancels() {
     let client = Told("CANCELLED", Some("CANCELLED"));
-    let rig = Rig::new().await;
-    tokio::select! {
-        _ = rig.call("test.Echo/Unary", "never") => unreachable!("it never answers"),
-        () = rig.echo.entered.notified() => {}
+    for kind in ["Unary", "ClientStream", "Both", "ServerStream"] {
+        let rig = Rig::new().await;
+        let method = format!("test.Echo/{kind}");
+        // Two messages there for the streams, and the last is never answered.
+        tokio::select! {
+            _ = rig.call(&method, "never") => unreachable!("it never answers"),
+            () = rig.echo.entered.notified() => {}
+        }
+        rig.check(None, Told("CANCELLED", None), client).await;
+        // One that was never answered has not shown yet that there is such a method.
+        let is_answered = matches!(kind, "Both" | "ServerStream");
+        let name = if is_answered { &*method } else { "grpc" };
+        assert_eq!(rig.server.span_of(SpanKind::Server).name, name);
     }
-    rig.check(None, Told("CANCELLED", None), client).await;
-    // It was never answered, so nothing has shown yet that there is such a method.
-    assert_eq!(rig.server.span_of(SpanKind::Server).name, "grpc");
 
     let rig = Rig::new().await;
     {

@@ -28,6 +28,9 @@ async fn as_pleasant_as_reqwest() {
     assert_eq!(answer.remote_addr(), Some(address));
     assert_eq!(answer.json::<serde_json::Value>().await.unwrap(), order);
 
+    let sizes = telemetry.points_of("request.body.size");
+    assert_eq!((sizes[0].count, sizes[0].sum), (1, order.to_string().len() as f64));
+
     let form = reqwest::multipart::Form::new().text("name", "value");
     let answer = client.post(&echo).multipart(form).send().await.unwrap();
     assert!(answer.text().await.unwrap().contains("name=\"name\""));
