@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, Ordering},
+        atomic::{AtomicBool, AtomicU32, Ordering},
     },
 };
 
@@ -206,6 +206,7 @@ struct Shared {
     tracer: OnceLock<Box<dyn StartSpan>>,
     /// The tracer has shown that it makes no spans: there is no provider, or it was shut down.
     is_noop: AtomicBool,
+    skipped: AtomicU32,
 }
 
 impl SpanObserver {
@@ -216,6 +217,14 @@ impl SpanObserver {
     {
         let tracer: Box<dyn StartSpan> = Box::new(provider.tracer_with_scope(Convention::scope()));
         Self { shared: Arc::new(Shared { tracer: OnceLock::from(tracer), ..Shared::default() }) }
+    }
+
+    /// Whether to ask the tracer for no span. One that makes none is asked again now and then: it may
+    /// be one of its own kind, that begins to.
+    fn skips(&self) -> bool {
+        let Shared { is_noop, skipped, .. } = &*self.shared;
+        is_noop.load(Ordering::Relaxed)
+            && skipped.fetch_add(1, Ordering::Relaxed) % ASK_AGAIN_AFTER != ASK_AGAIN_AFTER - 1
     }
 
     fn tracer(&self) -> &dyn StartSpan {
@@ -246,7 +255,7 @@ impl Observer for SpanObserver {
             return None;
         }
         let is_public = exchange.convention().is_public_endpoint();
-        if !is_public && self.shared.is_noop.load(Ordering::Relaxed) {
+        if !is_public && self.skips() {
             return None;
         }
         exchange.read_facts(head);
@@ -274,8 +283,9 @@ impl Observer for SpanObserver {
         let span_id = |context: &Context| context.span().span_context().span_id();
         let is_valid = started.span().span_context().is_valid();
         let is_noop = !is_valid || span_id(&started) == span_id(&context);
-        if is_noop {
-            self.shared.is_noop.store(true, Ordering::Relaxed);
+        // Read before it is written: all threads share it.
+        if is_noop != self.shared.is_noop.load(Ordering::Relaxed) {
+            self.shared.is_noop.store(is_noop, Ordering::Relaxed);
         }
         if !is_noop || is_public {
             exchange.set_context(started);
@@ -340,6 +350,8 @@ fn tell_trace(name: &str, context: &Context, headers: &mut HeaderMap) {
         HeaderValue::from_static("Server-Timing"),
     );
 }
+
+const ASK_AGAIN_AFTER: u32 = 128;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 

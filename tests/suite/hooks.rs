@@ -128,6 +128,52 @@ async fn empty_templates() {
     assert!(!format!("{:?}", telemetry.points()).contains("(\\\"\\\")"));
 }
 
+/// A tracer that makes no spans is left alone, and found again once it does.
+#[test]
+fn a_tracer_that_wakes_up() {
+    use futures_util::FutureExt;
+    use opentelemetry::trace::{SpanBuilder, Tracer, TracerProvider};
+    use opentelemetry_sdk::trace::{SdkTracer, Span};
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    #[derive(Clone)]
+    struct Sleepy(SdkTracer, Arc<AtomicBool>);
+
+    impl TracerProvider for Sleepy {
+        type Tracer = Self;
+
+        fn tracer_with_scope(&self, _: opentelemetry::InstrumentationScope) -> Self {
+            self.clone()
+        }
+    }
+
+    impl Tracer for Sleepy {
+        type Span = Span;
+
+        fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
+            let suppressed = parent.with_telemetry_suppressed();
+            let is_awake = self.1.load(Ordering::Relaxed);
+            self.0.build_with_context(builder, if is_awake { parent } else { &suppressed })
+        }
+    }
+
+    let telemetry = Telemetry::new();
+    let is_awake = Arc::new(AtomicBool::new(false));
+    let provider = Sleepy(telemetry.tracers.tracer("sleepy"), Arc::clone(&is_awake));
+    let layer = tower_telemetry::SpanLayer::server().with_tracer_provider(&provider);
+    let service = layer.layer(service_fn(hello));
+    let ask = || drop(service.clone().oneshot(get("/")).now_or_never().unwrap());
+    (0..200).for_each(|_| ask());
+    assert!(telemetry.spans().is_empty());
+    is_awake.store(true, Ordering::Relaxed);
+    (0..300).for_each(|_| ask());
+    let spans = telemetry.spans().len();
+    assert!((170..=300).contains(&spans), "{spans}");
+}
+
 /// The provider was shut down before the last requests were: their context still goes on.
 #[tokio::test]
 async fn after_the_provider_is_shut_down() {

@@ -1,0 +1,68 @@
+//! Global providers and the global propagator, in a process of their own: they are looked up at the
+//! first request, so the order of set-up and of building a router doesn't matter.
+
+use std::convert::Infallible;
+
+use futures_util::FutureExt;
+use http::{Request, Response};
+use opentelemetry::{
+    Context, global,
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+};
+use opentelemetry_sdk::{
+    metrics::{InMemoryMetricExporter, SdkMeterProvider},
+    trace::{InMemorySpanExporter, SdkTracerProvider},
+};
+use tower::{Layer, Service, service_fn};
+use tower_telemetry::TelemetryLayer;
+
+/// Sends one header that no default of ours would.
+#[derive(Debug)]
+struct Own([String; 1]);
+
+impl TextMapPropagator for Own {
+    fn inject_context(&self, _: &Context, injector: &mut dyn Injector) {
+        injector.set("x-own", String::from("1"));
+    }
+
+    fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
+        cx.clone()
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&self.0)
+    }
+}
+
+#[test]
+fn what_is_installed_by_the_first_request_is_used() {
+    let service = service_fn(|request: Request<()>| async move {
+        let mut response = Response::new(String::new());
+        *response.headers_mut() = request.headers().clone();
+        Ok::<_, Infallible>(response)
+    });
+    let mut early = TelemetryLayer::client().layer(service);
+
+    let (spans, metrics) = (InMemorySpanExporter::default(), InMemoryMetricExporter::default());
+    let meters = SdkMeterProvider::builder().with_periodic_exporter(metrics.clone()).build();
+    let tracers = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
+
+    // Before anything is installed: the W3C's propagators, and no telemetry.
+    let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
+    let mut before = TelemetryLayer::server().layer(TelemetryLayer::client().layer(service));
+    let request = Request::get("http://a/").header("traceparent", parent).body(()).unwrap();
+    let answer = before.call(request).now_or_never().unwrap().unwrap();
+    assert_eq!(answer.headers()["traceparent"], parent);
+
+    global::set_tracer_provider(tracers);
+    global::set_meter_provider(meters.clone());
+    global::set_text_map_propagator(Own([String::from("x-own")]));
+    let request = Request::get("http://a/").body(()).unwrap();
+    let answer = early.call(request).now_or_never().unwrap().unwrap();
+    assert_eq!(answer.headers()["x-own"], "1");
+    assert!(!answer.headers().contains_key("traceparent"));
+    drop(answer);
+    assert_eq!(spans.get_finished_spans().unwrap().len(), 1);
+    meters.force_flush().unwrap();
+    assert_eq!(metrics.get_finished_metrics().unwrap().len(), 1);
+}
