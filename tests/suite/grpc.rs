@@ -444,6 +444,28 @@ async fn a_deadline() {
     }
 }
 
+/// The deadline strikes in the middle of a stream: whoever lets go of it then, it was the deadline.
+#[tokio::test]
+async fn a_deadline_in_mid_stream() {
+    let rig = Rig::new().await;
+    {
+        let convention = Convention::client().with_origin(rig.origin().parse().unwrap());
+        let channel = rig.client.stack(convention).layer(rig.channel().await);
+        let mut grpc = tonic::client::Grpc::new(channel);
+        grpc.ready().await.unwrap();
+        let path = http::uri::PathAndQuery::from_static("/test.Echo/ServerStream");
+        let deadline = Duration::from_millis(200);
+        let mut request = Request::new(String::from("never"));
+        request.set_timeout(deadline);
+        let codec = ProstCodec::<String, String>::default();
+        let mut messages = grpc.server_streaming(request, path, codec).await.unwrap().into_inner();
+        let reading = async { while let Ok(Some(_)) = messages.message().await {} };
+        let _ = tokio::time::timeout(deadline, reading).await;
+    }
+    let told = Told("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
+    rig.check(Some("test.Echo/ServerStream"), told, told).await;
+}
+
 #[tokio::test]
 async fn a_panic() {
     let rig = Rig::new().await;

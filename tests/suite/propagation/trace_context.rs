@@ -187,6 +187,43 @@ fn the_random_flag_outlives_every_sampling_decision() {
     }
 }
 
+/// A span that is recorded and not sampled: the one decision that no sampler of the SDK's makes.
+#[test]
+fn the_random_flag_of_a_span_that_is_only_recorded() {
+    #[derive(Debug, Clone)]
+    struct RecordOnly;
+
+    impl opentelemetry_sdk::trace::ShouldSample for RecordOnly {
+        fn should_sample(
+            &self,
+            parent: Option<&Context>,
+            _: TraceId,
+            _: &str,
+            _: &opentelemetry::trace::SpanKind,
+            _: &[opentelemetry::KeyValue],
+            _: &[opentelemetry::trace::Link],
+        ) -> opentelemetry_sdk::trace::SamplingResult {
+            opentelemetry_sdk::trace::SamplingResult {
+                decision: SamplingDecision::RecordOnly,
+                attributes: Vec::new(),
+                trace_state: parent.unwrap().span().span_context().trace_state().clone(),
+            }
+        }
+    }
+
+    use opentelemetry::trace::Tracer;
+    let provider = SdkTracerProvider::builder().with_sampler(RecordOnly).build();
+    for (came, sent) in [("01", "00"), ("03", "02"), ("02", "02")] {
+        let parent = format!("00-{TRACE}-{SPAN}-{came}");
+        let lines = [("traceparent", &*parent), ("tracestate", "a@@b=1,c=2")];
+        let context = extract(&TraceContext::new(), &headers(&lines));
+        let span = provider.tracer("test").start_with_context("test", &context);
+        let headers = inject(&TraceContext::new(), &context.with_span(span));
+        assert_eq!(&only(&headers, "traceparent").unwrap()[53..], sent);
+        assert_eq!(only(&headers, "tracestate"), Some("a@@b=1,c=2"));
+    }
+}
+
 /// A trace begun here has nothing of the one that came in.
 #[test]
 fn nothing_is_kept_for_another_trace() {
