@@ -13,18 +13,27 @@ mod attempts;
 pub mod axum;
 mod convention;
 mod end;
+#[cfg(feature = "logs")]
+pub mod logs;
 pub mod metrics;
 pub mod observe;
 mod percent;
+#[cfg(feature = "prometheus")]
+pub mod prometheus;
 pub mod propagation;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
 pub mod reqwest_middleware;
+#[cfg(feature = "setup")]
+pub mod setup;
 pub mod span;
 pub mod telemetry;
 mod traceparent;
 
+#[cfg(feature = "setup")]
+#[doc(inline)]
+pub use self::setup::Telemetry;
 #[doc(inline)]
 pub use self::{
     attempts::{AttemptsLayer, CountAttempts},

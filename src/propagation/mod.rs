@@ -2,6 +2,8 @@
 
 mod baggage;
 mod carrier;
+#[cfg(feature = "setup")]
+mod nothing;
 mod trace_context;
 mod w3c;
 
@@ -14,6 +16,8 @@ use http::{HeaderMap, request, response};
 use opentelemetry::{Context, baggage::BaggageExt, global, propagation::TextMapPropagator};
 use tower_layer::Layer;
 
+#[cfg(feature = "setup")]
+pub(crate) use self::nothing::Nothing;
 pub use self::{
     baggage::Baggage,
     carrier::{HeaderExtractor, HeaderInjector},

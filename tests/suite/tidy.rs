@@ -20,11 +20,14 @@ const ROOMS: [&str; 10] = [
 const SIGNALS: [&str; 3] = ["propagation", "span", "metrics"];
 
 /// Rooms beside the layers, with what they may use.
-const BESIDE: [(&str, &[&str]); 4] = [
+const BESIDE: [(&str, &[&str]); 7] = [
     ("attempts", &["observe"]),
     ("axum", &["convention"]),
+    ("logs", &["setup"]),
+    ("prometheus", &["setup"]),
     ("reqwest", &["attempts", "convention", "observe", "telemetry"]),
     ("reqwest_middleware", &["convention", "observe", "reqwest", "telemetry"]),
+    ("setup", &["logs", "percent", "prometheus", "propagation"]),
 ];
 
 #[test]

@@ -1,0 +1,115 @@
+//! The plan carried out: what is started, and what is installed for the process.
+
+use std::{mem, sync::Arc};
+
+use opentelemetry::{global, propagation::TextMapCompositePropagator};
+use opentelemetry_sdk::{
+    logs::SdkLoggerProvider,
+    metrics::SdkMeterProvider,
+    trace::{Sampler, SdkTracerProvider},
+};
+use tokio::sync::watch;
+
+#[cfg(any(feature = "logs", feature = "prometheus"))]
+use super::Exporter;
+use super::{
+    SetupError, Signal, TelemetryBuilder, exports::Exports, ledger::Ledger, notice, plan::Plan,
+    transport::PrivateRuntime,
+};
+use crate::propagation::W3c;
+
+/// What runs, until it is shut down.
+#[derive(Debug)]
+pub(super) struct Parts {
+    pub(super) tracers: SdkTracerProvider,
+    pub(super) meters: SdkMeterProvider,
+    pub(super) loggers: SdkLoggerProvider,
+    pub(super) ledgers: Vec<Arc<Ledger>>,
+    /// Tells exports to wait no longer.
+    pub(super) abandon: watch::Sender<bool>,
+    pub(super) runtime: Option<PrivateRuntime>,
+    #[cfg(feature = "prometheus")]
+    pub(super) prometheus: crate::prometheus::MetricsService,
+}
+
+pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
+    let mut plan = Plan::new(&builder)?;
+    let propagator = plan.propagator.take();
+    let parts = parts(&plan, &mut builder)?;
+
+    #[cfg(feature = "logs")]
+    if let Some(lines) = plan.log_lines.take() {
+        let is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
+        let exported = (is_exported && !plan.disabled).then_some(&parts.loggers);
+        lines.install(exported).map_err(|error| SetupError::setting("with_log_lines", error))?;
+    }
+    if builder.global {
+        if !plan.disabled {
+            global::set_meter_provider(parts.meters.clone());
+            global::set_tracer_provider(parts.tracers.clone());
+        }
+        let propagator = propagator.or(builder.propagator).unwrap_or_else(|| Box::new(W3c::new()));
+        global::set_text_map_propagator(TextMapCompositePropagator::new(vec![propagator]));
+    }
+    for warning in &plan.warnings {
+        notice::warn(warning);
+    }
+    Ok(parts)
+}
+
+fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupError> {
+    let tracers = SdkTracerProvider::builder()
+        .with_resource(plan.resource.clone())
+        .with_span_limits(plan.limits);
+    let mut tracers = match (&plan.sampler, builder.sampler.take()) {
+        (Some(sampler), _) => tracers.with_sampler(sampler.clone()),
+        (None, Some(sampler)) => tracers.with_sampler(sampler),
+        (None, None) => tracers.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))),
+    };
+    let views = mem::take(&mut builder.views);
+    let mut meters = SdkMeterProvider::builder()
+        .with_resource(plan.resource.clone())
+        .with_view(move |instrument| views.stream(instrument));
+    let mut loggers = SdkLoggerProvider::builder().with_resource(plan.resource.clone());
+
+    let (abandon, abandoned) = watch::channel(false);
+    let mut exports = Exports { plan, runtime: None, ledgers: Vec::new(), abandoned };
+    #[cfg(feature = "prometheus")]
+    let mut prometheus = crate::prometheus::MetricsService::default();
+    if !plan.disabled {
+        for exporter in plan.exporters.get(Signal::Metrics) {
+            meters = exports.metrics(*exporter, meters)?;
+        }
+        for exporter in plan.exporters.get(Signal::Traces) {
+            tracers = exports.traces(*exporter, tracers)?;
+        }
+        for exporter in plan.exporters.get(Signal::Logs) {
+            loggers = exports.logs(*exporter, loggers)?;
+        }
+        #[cfg(feature = "prometheus")]
+        if builder.prometheus || plan.exporters.get(Signal::Metrics).contains(&Exporter::Prometheus)
+        {
+            let (reader, service) = crate::prometheus::pull()
+                .map_err(|error| SetupError::setting("the pull endpoint", error))?;
+            meters = meters.with_reader(reader);
+            prometheus = service;
+        }
+    }
+    let Exports { runtime, ledgers, .. } = exports;
+    // Metrics first, for what the other providers measure of themselves.
+    let parts = Parts {
+        meters: meters.build(),
+        tracers: tracers.build(),
+        loggers: loggers.build(),
+        ledgers,
+        abandon,
+        runtime,
+        #[cfg(feature = "prometheus")]
+        prometheus,
+    };
+    if plan.disabled {
+        // A provider that is shut down makes tracers, meters and loggers that do nothing.
+        let _ = (parts.tracers.shutdown(), parts.meters.shutdown(), parts.loggers.shutdown());
+    }
+    Ok(parts)
+}

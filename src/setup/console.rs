@@ -1,0 +1,193 @@
+//! Telemetry for the eyes: a line for each span, log record and series.
+
+use std::{
+    fmt::{self, Write as _},
+    io::{self, Write as _},
+    time::Duration,
+};
+
+use opentelemetry::{
+    KeyValue,
+    trace::{SpanId, Status},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    logs::{LogBatch, LogExporter, SdkLogRecord},
+    metrics::{
+        Temporality,
+        data::{
+            AggregatedMetrics, ExponentialHistogramDataPoint, GaugeDataPoint, HistogramDataPoint,
+            Metric, MetricData, ResourceMetrics, SumDataPoint,
+        },
+        exporter::PushMetricExporter,
+    },
+    trace::{SpanData, SpanExporter},
+};
+
+/// Writes to standard output. What can't be written there is lost without harm.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Console;
+
+impl SpanExporter for Console {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        print(|text| batch.iter().try_for_each(|data| span(text, data)))
+    }
+}
+
+impl LogExporter for Console {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        print(|text| batch.iter().try_for_each(|(record, _)| log(text, record)))
+    }
+}
+
+impl PushMetricExporter for Console {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        let mut metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
+        print(|text| metrics.try_for_each(|data| metric(text, data)))
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn temporality(&self) -> Temporality {
+        Temporality::Cumulative
+    }
+}
+
+/// In one piece, so that lines of several threads don't mix.
+fn print(mut write: impl FnMut(&mut String) -> fmt::Result) -> OTelSdkResult {
+    let mut text = String::new();
+    if write(&mut text).is_ok() {
+        let _ = io::stdout().lock().write_all(text.as_bytes());
+    }
+    Ok(())
+}
+
+fn span(text: &mut String, span: &SpanData) -> fmt::Result {
+    let took = span.end_time.duration_since(span.start_time).unwrap_or_default();
+    let status = if matches!(span.status, Status::Error { .. }) { " ERROR" } else { "" };
+    write!(
+        text,
+        "span   {:?} {:?} {took:.1?}{status}  trace={} span={}",
+        span.span_kind,
+        span.name,
+        span.span_context.trace_id(),
+        span.span_context.span_id(),
+    )?;
+    if span.parent_span_id != SpanId::INVALID {
+        write!(text, " parent={}", span.parent_span_id)?;
+    }
+    write!(text, "\n         {}", Pairs(&span.attributes))?;
+    for event in span.events.iter() {
+        write!(text, "\n         event {:?} {}", event.name, Pairs(&event.attributes))?;
+    }
+    writeln!(text)
+}
+
+fn log(text: &mut String, record: &SdkLogRecord) -> fmt::Result {
+    let severity = record.severity_text().unwrap_or_default();
+    let target = record.target().map(|target| target.as_ref()).unwrap_or_default();
+    write!(text, "log    {severity} {target}")?;
+    if let Some(body) = record.body() {
+        write!(text, " {body:?}")?;
+    }
+    for (key, value) in record.attributes_iter() {
+        write!(text, " {key}={value:?}")?;
+    }
+    if let Some(context) = record.trace_context() {
+        write!(text, "  trace={} span={}", context.trace_id, context.span_id)?;
+    }
+    writeln!(text)
+}
+
+fn metric(text: &mut String, metric: &Metric) -> fmt::Result {
+    match metric.data() {
+        AggregatedMetrics::F64(data) => series(text, metric, data),
+        AggregatedMetrics::U64(data) => series(text, metric, data),
+        AggregatedMetrics::I64(data) => series(text, metric, data),
+    }
+}
+
+fn series<T: Number>(text: &mut String, metric: &Metric, data: &MetricData<T>) -> fmt::Result {
+    let mut line = |value: &dyn fmt::Display, attributes: &mut dyn Iterator<Item = &KeyValue>| {
+        write!(text, "metric {} {value}", metric.name())?;
+        if !metric.unit().is_empty() {
+            write!(text, " {}", metric.unit())?;
+        }
+        for KeyValue { key, value, .. } in attributes {
+            write!(text, " {key}={value}")?;
+        }
+        writeln!(text)
+    };
+    match data {
+        MetricData::Sum(sum) => sum
+            .data_points()
+            .try_for_each(|point: &SumDataPoint<T>| line(&point.value(), &mut point.attributes())),
+        MetricData::Gauge(gauge) => {
+            gauge.data_points().try_for_each(|point: &GaugeDataPoint<T>| {
+                line(&point.value(), &mut point.attributes())
+            })
+        }
+        MetricData::Histogram(histogram) => {
+            histogram.data_points().try_for_each(|point: &HistogramDataPoint<T>| {
+                let summary = Summary { count: point.count(), sum: point.sum().as_f64() };
+                line(&summary, &mut point.attributes())
+            })
+        }
+        MetricData::ExponentialHistogram(histogram) => {
+            histogram.data_points().try_for_each(|point: &ExponentialHistogramDataPoint<T>| {
+                let summary = Summary { count: point.count() as u64, sum: point.sum().as_f64() };
+                line(&summary, &mut point.attributes())
+            })
+        }
+    }
+}
+
+/// What is said of a distribution in one line.
+struct Summary {
+    count: u64,
+    sum: f64,
+}
+
+impl fmt::Display for Summary {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let mean = if self.count == 0 { 0.0 } else { self.sum / self.count as f64 };
+        write!(f, "count={} mean={mean:.6}", self.count)
+    }
+}
+
+/// The kinds of numbers that instruments have.
+trait Number: Copy + fmt::Display {
+    fn as_f64(self) -> f64;
+}
+
+impl Number for f64 {
+    fn as_f64(self) -> f64 {
+        self
+    }
+}
+
+impl Number for u64 {
+    fn as_f64(self) -> f64 {
+        self as f64
+    }
+}
+
+impl Number for i64 {
+    fn as_f64(self) -> f64 {
+        self as f64
+    }
+}
+
+struct Pairs<'a>(&'a [KeyValue]);
+
+impl fmt::Display for Pairs<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|KeyValue { key, value, .. }| write!(f, "{key}={value} "))
+    }
+}

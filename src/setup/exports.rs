@@ -1,0 +1,127 @@
+//! The ways out of the process: exporters, and the processors and readers that feed them.
+
+use std::sync::Arc;
+
+use opentelemetry_sdk::{
+    logs::{self, BatchLogProcessor, LoggerProviderBuilder, SimpleLogProcessor},
+    metrics::{MeterProviderBuilder, PeriodicReader},
+    trace::{self, BatchSpanProcessor, SimpleSpanProcessor, TracerProviderBuilder},
+};
+use tokio::{runtime::Handle, sync::watch};
+
+use super::{
+    Exporter, SetupError, Signal,
+    batch::Batch,
+    console::Console,
+    delivery::{Counted, Followed},
+    ledger::Ledger,
+    plan::Plan,
+    transport::{PrivateRuntime, Transport},
+};
+
+/// What exporters share.
+pub(super) struct Exports<'a> {
+    pub(super) plan: &'a Plan,
+    /// There if something is exported by OTLP.
+    pub(super) runtime: Option<PrivateRuntime>,
+    pub(super) ledgers: Vec<Arc<Ledger>>,
+    pub(super) abandoned: watch::Receiver<bool>,
+}
+
+impl Exports<'_> {
+    pub(super) fn traces(
+        &mut self,
+        exporter: Exporter,
+        builder: TracerProviderBuilder,
+    ) -> Result<TracerProviderBuilder, SetupError> {
+        Ok(match exporter {
+            Exporter::Otlp => {
+                let Batch { delay, queue, size, patience } = self.plan.spans;
+                let (runtime, ledger) = self.open(Signal::Traces, queue)?;
+                let exporter = {
+                    let _entered = runtime.enter();
+                    Transport { destination: self.plan.destinations.get(Signal::Traces), patience }
+                        .spans()?
+                };
+                let config = trace::BatchConfigBuilder::default()
+                    .with_max_queue_size(queue)
+                    .with_max_export_batch_size(size)
+                    .with_scheduled_delay(delay);
+                let exporter = Followed { exporter, runtime, ledger: Arc::clone(&ledger) };
+                let processor = BatchSpanProcessor::new(exporter, config.build());
+                builder.with_span_processor(Counted { processor, ledger })
+            }
+            Exporter::Console => builder.with_span_processor(SimpleSpanProcessor::new(Console)),
+            Exporter::Prometheus | Exporter::None => builder,
+        })
+    }
+
+    pub(super) fn metrics(
+        &mut self,
+        exporter: Exporter,
+        builder: MeterProviderBuilder,
+    ) -> Result<MeterProviderBuilder, SetupError> {
+        let interval = self.plan.metric_interval;
+        Ok(match exporter {
+            Exporter::Otlp => {
+                let (runtime, ledger) = self.open(Signal::Metrics, 0)?;
+                let exporter = {
+                    let _entered = runtime.enter();
+                    let destination = self.plan.destinations.get(Signal::Metrics);
+                    Transport { destination, patience: self.plan.metric_patience }
+                        .metrics(self.plan.temporality)?
+                };
+                let exporter = Followed { exporter, runtime, ledger };
+                let reader = PeriodicReader::builder(exporter).with_interval(interval);
+                builder.with_reader(reader.build())
+            }
+            Exporter::Console => {
+                let reader = PeriodicReader::builder(Console).with_interval(interval);
+                builder.with_reader(reader.build())
+            }
+            // The pull endpoint has a reader of its own.
+            Exporter::Prometheus | Exporter::None => builder,
+        })
+    }
+
+    pub(super) fn logs(
+        &mut self,
+        exporter: Exporter,
+        builder: LoggerProviderBuilder,
+    ) -> Result<LoggerProviderBuilder, SetupError> {
+        Ok(match exporter {
+            Exporter::Otlp => {
+                let Batch { delay, queue, size, patience } = self.plan.log_records;
+                let (runtime, ledger) = self.open(Signal::Logs, queue)?;
+                let exporter = {
+                    let _entered = runtime.enter();
+                    Transport { destination: self.plan.destinations.get(Signal::Logs), patience }
+                        .logs()?
+                };
+                let config = logs::BatchConfigBuilder::default()
+                    .with_max_queue_size(queue)
+                    .with_max_export_batch_size(size)
+                    .with_scheduled_delay(delay);
+                let exporter = Followed { exporter, runtime, ledger: Arc::clone(&ledger) };
+                let processor =
+                    BatchLogProcessor::builder(exporter).with_batch_config(config.build()).build();
+                builder.with_log_processor(Counted { processor, ledger })
+            }
+            Exporter::Console => builder.with_log_processor(SimpleLogProcessor::new(Console)),
+            Exporter::Prometheus | Exporter::None => builder,
+        })
+    }
+
+    /// The runtime, and new books for a signal.
+    fn open(&mut self, signal: Signal, queue: usize) -> Result<(Handle, Arc<Ledger>), SetupError> {
+        let runtime = match &mut self.runtime {
+            Some(runtime) => runtime,
+            none => none.insert(PrivateRuntime::start()?),
+        };
+        let destination = &self.plan.destinations.get(signal).endpoint;
+        let ledger = Ledger::new(signal, destination, queue, self.abandoned.clone());
+        let ledger = Arc::new(ledger);
+        self.ledgers.push(Arc::clone(&ledger));
+        Ok((runtime.handle(), ledger))
+    }
+}

@@ -1,0 +1,190 @@
+//! Exporters that speak OTLP, on a runtime of their own.
+
+use std::{collections::HashMap, mem, time::Duration};
+
+use hyper_util::client::legacy::connect::HttpConnector;
+use opentelemetry::Context;
+use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_otlp::{
+    ExporterBuildError, LogExporter, MetricExporter, RetryPolicy, SpanExporter, WithExportConfig,
+    WithHttpConfig, WithTonicConfig,
+};
+use opentelemetry_sdk::metrics::Temporality;
+use tokio::runtime::{self, Handle, Runtime};
+use tonic::{
+    metadata::MetadataMap,
+    transport::{Channel, Endpoint},
+};
+
+use super::{
+    SetupError,
+    otlp::{Compression, Destination, Protocol},
+};
+use crate::percent;
+
+/// The runtime on which exporters connect and send. Exporting never waits for the program's own
+/// runtime, which may be single-threaded, blocked, or none at all.
+#[derive(Debug)]
+pub(super) struct PrivateRuntime(Option<Runtime>);
+
+impl PrivateRuntime {
+    pub(super) fn start() -> Result<Self, SetupError> {
+        let runtime = runtime::Builder::new_multi_thread()
+            .worker_threads(1)
+            .max_blocking_threads(2)
+            .thread_name("telemetry")
+            .enable_all()
+            // What is traced and logged here would be exported in its turn, for ever.
+            .on_thread_start(|| mem::forget(Context::enter_telemetry_suppressed_scope()))
+            .build()
+            .map_err(SetupError::runtime)?;
+        Ok(Self(Some(runtime)))
+    }
+
+    pub(super) fn handle(&self) -> Handle {
+        self.0.as_ref().expect("a runtime is there until it is dropped").handle().clone()
+    }
+}
+
+impl Drop for PrivateRuntime {
+    fn drop(&mut self) {
+        if let Some(runtime) = self.0.take() {
+            // To drop a runtime within another one panics.
+            runtime.shutdown_background();
+        }
+    }
+}
+
+/// One attempt lasts as long as the destination's timeout; a batch is tried for `patience`.
+pub(super) struct Transport<'a> {
+    pub(super) destination: &'a Destination,
+    pub(super) patience: Duration,
+}
+
+impl Transport<'_> {
+    pub(super) fn spans(&self) -> Result<SpanExporter, SetupError> {
+        let builder = SpanExporter::builder();
+        built(match self.destination.protocol {
+            Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
+            Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
+        })
+    }
+
+    pub(super) fn metrics(&self, temporality: Temporality) -> Result<MetricExporter, SetupError> {
+        let builder = MetricExporter::builder().with_temporality(temporality);
+        built(match self.destination.protocol {
+            Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
+            Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
+        })
+    }
+
+    pub(super) fn logs(&self) -> Result<LogExporter, SetupError> {
+        let builder = LogExporter::builder();
+        built(match self.destination.protocol {
+            Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
+            Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
+        })
+    }
+
+    fn grpc<B: WithTonicConfig + WithExportConfig>(&self, builder: B) -> Result<B, SetupError> {
+        let headers = self.destination.headers.iter().cloned().collect();
+        let builder = builder
+            .with_channel(self.channel()?)
+            .with_metadata(MetadataMap::from_headers(headers))
+            .with_retry_policy(retry_policy())
+            .with_timeout(self.patience);
+        Ok(match self.destination.compression {
+            Compression::Gzip => builder.with_compression(opentelemetry_otlp::Compression::Gzip),
+            Compression::None => builder,
+        })
+    }
+
+    fn http<B: WithHttpConfig + WithExportConfig>(&self, builder: B) -> Result<B, SetupError> {
+        let headers = self.destination.headers.iter();
+        let headers: HashMap<_, _> = headers
+            .map(|(name, value)| (name.to_string(), percent_encoded(value.as_bytes())))
+            .collect();
+        let timeout = self.destination.timeout;
+        let builder = builder
+            .with_http_client(HyperClient::new(connector(timeout)?, timeout, None))
+            .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
+            .with_endpoint(self.destination.endpoint.to_string())
+            .with_headers(headers)
+            .with_retry_policy(retry_policy())
+            .with_timeout(self.patience);
+        Ok(match self.destination.compression {
+            Compression::Gzip => builder.with_compression(opentelemetry_otlp::Compression::Gzip),
+            Compression::None => builder,
+        })
+    }
+
+    fn channel(&self) -> Result<Channel, SetupError> {
+        let timeout = self.destination.timeout;
+        let endpoint = Endpoint::from(self.destination.endpoint.clone())
+            .timeout(timeout)
+            .connect_timeout(timeout);
+        Ok(with_tls(endpoint)?.connect_lazy())
+    }
+}
+
+fn built<E>(exporter: Result<E, ExporterBuildError>) -> Result<E, SetupError> {
+    exporter.map_err(|error| SetupError::setting("the OTLP exporter", error))
+}
+
+/// Until a batch's patience ends; at least every five seconds, so that a receiver that is back is
+/// soon noticed.
+fn retry_policy() -> RetryPolicy {
+    RetryPolicy::recommended()
+        .with_max_retries(usize::MAX)
+        .with_initial_delay(Duration::from_millis(250))
+        .with_max_delay(Duration::from_secs(5))
+        .with_max_jitter(Duration::from_millis(250))
+}
+
+#[cfg(feature = "setup-tls")]
+fn with_tls(endpoint: Endpoint) -> Result<Endpoint, SetupError> {
+    use tonic::transport::ClientTlsConfig;
+
+    if endpoint.uri().scheme() != Some(&http::uri::Scheme::HTTPS) {
+        return Ok(endpoint);
+    }
+    let tls = ClientTlsConfig::new().with_native_roots();
+    endpoint.tls_config(tls).map_err(|error| SetupError::setting("TLS of the exporter", error))
+}
+
+#[cfg(not(feature = "setup-tls"))]
+#[allow(clippy::unnecessary_wraps)] // as with TLS
+fn with_tls(endpoint: Endpoint) -> Result<Endpoint, SetupError> {
+    Ok(endpoint)
+}
+
+#[cfg(feature = "setup-tls")]
+fn connector(timeout: Duration) -> Result<hyper_rustls::HttpsConnector<HttpConnector>, SetupError> {
+    let mut tcp = tcp(timeout);
+    tcp.enforce_http(false);
+    let tls = hyper_rustls::HttpsConnectorBuilder::new()
+        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
+        .map_err(|error| SetupError::setting("TLS of the exporter", error))?;
+    Ok(tls.https_or_http().enable_http1().enable_http2().wrap_connector(tcp))
+}
+
+#[cfg(not(feature = "setup-tls"))]
+#[allow(clippy::unnecessary_wraps)] // as with TLS
+fn connector(timeout: Duration) -> Result<HttpConnector, SetupError> {
+    Ok(tcp(timeout))
+}
+
+fn tcp(timeout: Duration) -> HttpConnector {
+    let mut tcp = HttpConnector::new();
+    tcp.set_connect_timeout(Some(timeout));
+    tcp.set_nodelay(true);
+    tcp
+}
+
+/// The exporter decodes what it is given.
+fn percent_encoded(value: &[u8]) -> String {
+    value.iter().fold(String::new(), |mut text, octet| {
+        percent::push_escape(&mut text, *octet);
+        text
+    })
+}
