@@ -1,0 +1,288 @@
+//! What is recorded arrives: over each protocol, from each kind of runtime, after each outage.
+
+use std::{thread, time::Duration};
+
+use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
+use tower_telemetry::{
+    Telemetry,
+    setup::{Compression, Otlp, Protocol, Signal},
+};
+
+use crate::{
+    all_signals, builder,
+    receiver::{Mood, Received, Receiver, attribute, nowhere},
+    spans, telemetry,
+};
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[tokio::test]
+async fn all_signals_arrive_and_belong_together() {
+    for protocol in ["grpc", "http/protobuf"] {
+        for compression in ["none", "gzip"] {
+            let receiver = Receiver::start();
+            let telemetry = telemetry(&[
+                ("OTEL_SERVICE_NAME", "shop"),
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_EXPORTER_OTLP_COMPRESSION", compression),
+                ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=s3cret%2C%20100%25,x-tenant=a"),
+            ]);
+            all_signals(&telemetry);
+            telemetry.shutdown(LONG).await.unwrap();
+
+            let received = receiver.received();
+            assert_eq!(attribute(&received.resource().attributes, "service.name").unwrap(), "shop");
+            let spans = received.spans();
+            assert_eq!(spans.len(), 2);
+            let order = spans.iter().find(|span| span.name == "order").unwrap();
+            let pay = spans.iter().find(|span| span.name == "pay").unwrap();
+            assert_eq!(pay.parent_span_id, order.span_id);
+            let scope = received.traces[0].scope_spans[0].scope.as_ref().unwrap();
+            assert_eq!(scope.name, "shop");
+
+            let [record] = received.log_records()[..] else { panic!("one log record") };
+            assert_eq!(record.trace_id, order.trace_id, "{protocol}");
+            assert_eq!(record.span_id, order.span_id);
+            assert_eq!(record.severity_text, "INFO");
+            assert_eq!(attribute(&record.attributes, "amount").unwrap(), "3");
+            assert_eq!(received.logs[0].scope_logs[0].scope.as_ref().unwrap().name, "shop");
+
+            assert_eq!(sum(&received, "orders"), 3);
+            for (path, headers) in &received.requests {
+                assert_eq!(headers["x-key"], "s3cret, 100%", "{path}");
+                assert_eq!(headers["x-tenant"], "a");
+                let encoding =
+                    if protocol == "grpc" { "grpc-encoding" } else { "content-encoding" };
+                let encoding = headers.get(encoding).map(|value| value.to_str().unwrap());
+                assert_eq!(encoding, (compression == "gzip").then_some("gzip"), "{path}");
+            }
+        }
+    }
+}
+
+/// The last sum of a counter.
+fn sum(received: &Received, name: &str) -> i64 {
+    let metrics = received.metrics(name);
+    let Some(Data::Sum(sum)) = &metrics.last().unwrap().data else { panic!("a sum") };
+    match sum.data_points[0].value {
+        Some(Value::AsInt(value)) => value,
+        other => panic!("{other:?}"),
+    }
+}
+
+/// The same by what the code says, with nothing in the environment.
+#[tokio::test]
+async fn the_code_says_where_to() {
+    let receiver = Receiver::start();
+    let other = Receiver::start();
+    let otlp = Otlp::new()
+        .with_protocol(Protocol::Grpc)
+        .with_endpoint(receiver.url())
+        .with_header("x-key", "50% of s3cret")
+        .with_compression(Compression::Gzip)
+        .with_timeout(Duration::from_secs(3));
+    let own = Otlp::new()
+        .with_protocol(Protocol::HttpProtobuf)
+        .with_endpoint(format!("{}/own/path", other.url()))
+        .with_header("x-key", "60% of it");
+    assert!(!format!("{otlp:?}{own:?}").contains("of"), "secrets are not printed");
+    let telemetry =
+        builder(&[]).with_otlp(otlp).with_signal_otlp(Signal::Traces, own).build().unwrap();
+    all_signals(&telemetry);
+    telemetry.shutdown(LONG).await.unwrap();
+    let paths = |receiver: &Receiver| {
+        let mut paths: Vec<_> =
+            receiver.received().requests.into_iter().map(|(path, _)| path).collect();
+        paths.sort();
+        paths.dedup();
+        paths
+    };
+    assert_eq!(paths(&receiver), ["logs", "metrics"]);
+    assert_eq!(paths(&other), ["/own/path"]);
+    assert_eq!(receiver.received().requests[0].1["x-key"], "50% of s3cret");
+    let header = &other.received().requests[0].1;
+    assert_eq!(header["x-key"], "60% of it");
+    assert_eq!(header["content-encoding"], "gzip");
+}
+
+/// Set up, recorded and ended within each kind of runtime, by `shutdown` and by dropping.
+#[test]
+fn any_runtime_will_do() {
+    let multi_thread = || {
+        let mut builder = tokio::runtime::Builder::new_multi_thread();
+        builder.worker_threads(1).enable_all().build().unwrap()
+    };
+    let current_thread =
+        || tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+
+    for protocol in ["grpc", "http/protobuf"] {
+        let run = |runtime: Option<tokio::runtime::Runtime>, drops: bool| {
+            let receiver = Receiver::start();
+            let variables = [
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url()),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol.to_owned()),
+            ];
+            let body = move || {
+                let variables: Vec<_> = variables.iter().map(|(n, v)| (*n, v.as_str())).collect();
+                let telemetry = telemetry(&variables);
+                spans(&telemetry, 1005);
+                telemetry
+            };
+            let began = std::time::Instant::now();
+            match runtime {
+                // In a task, where blocking would be worst.
+                Some(runtime) => runtime
+                    .block_on(async move {
+                        tokio::spawn(async move {
+                            let telemetry = body();
+                            if !drops {
+                                telemetry.shutdown(LONG).await.unwrap();
+                            }
+                        })
+                        .await
+                    })
+                    .unwrap(),
+                None => drop(thread::spawn(body).join().unwrap()),
+            }
+            let took = began.elapsed();
+            assert_eq!(receiver.received().spans().len(), 1005, "{protocol}, drops: {drops}");
+            assert!(took < Duration::from_secs(4), "no stall: {took:?}");
+        };
+        run(None, true);
+        for drops in [false, true] {
+            run(Some(multi_thread()), drops);
+            run(Some(current_thread()), drops);
+        }
+    }
+}
+
+/// A receiver that is away, overwhelmed or silent for a while costs nothing.
+#[test]
+fn outages_lose_nothing() {
+    let variables = |url: &str, protocol: &str| {
+        telemetry(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+        ])
+    };
+    for protocol in ["grpc", "http/protobuf"] {
+        // Not yet there.
+        let address = nowhere();
+        let telemetry = variables(&format!("http://{address}"), protocol);
+        spans(&telemetry, 2000);
+        let mut receiver = Receiver::start_at(address);
+        receiver.wait_for("all", |received| received.spans().len() == 2000);
+        // Restarted.
+        receiver.stop();
+        spans(&telemetry, 2000);
+        receiver.resume();
+        receiver.wait_for("all", |received| received.spans().len() == 4000);
+        for mood in [Mood::Overwhelmed, Mood::Hangs] {
+            receiver.set(mood);
+            let before = receiver.received();
+            spans(&telemetry, 100);
+            receiver.wait_for("an attempt", |r| r.requests.len() > before.requests.len() + 1);
+            receiver.set(Mood::Takes);
+            let all = before.spans().len() + 100;
+            receiver.wait_for("all", |received| received.spans().len() == all);
+        }
+        drop(telemetry);
+        assert_eq!(receiver.received().spans().len(), 4200, "none twice, {protocol}");
+    }
+}
+
+/// Log records of the exporters themselves would have to be exported again, and again.
+#[test]
+fn exporting_logs_makes_no_logs() {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let receiver = Receiver::start();
+    for protocol in ["grpc", "http/protobuf"] {
+        let telemetry = telemetry(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_BLRP_SCHEDULE_DELAY", "10"),
+        ]);
+        let before = receiver.received().log_records().len();
+        let subscriber =
+            tracing_subscriber::registry().with(tower_telemetry::logs::bridge(&telemetry));
+        // For this thread alone it would say nothing: the exporters' threads are others.
+        let dispatch = tracing::Dispatch::new(subscriber);
+        feedback::hear(dispatch.clone());
+        for n in 1..=5 {
+            tracing::dispatcher::with_default(&dispatch, || tracing::info!("mine"));
+            receiver.wait_for("my record", |r| r.log_records().len() >= before + n);
+        }
+        feedback::hear(tracing::Dispatch::none());
+        drop::<Telemetry>(telemetry);
+        let records = receiver.received();
+        let foreign: Vec<_> = records.log_records()[before..]
+            .iter()
+            .filter(|record| !format!("{:?}", record.body).contains("mine"))
+            .map(|record| format!("{record:?}"))
+            .collect();
+        assert!(foreign.is_empty(), "{foreign:#?}");
+        assert!(feedback::heard() > 0, "there was something to keep out");
+    }
+}
+
+/// A subscriber of the whole process that can be changed.
+mod feedback {
+    use std::sync::{
+        Mutex, Once, PoisonError,
+        atomic::{AtomicUsize, Ordering},
+    };
+
+    use tracing::{Dispatch, Event, Metadata, Subscriber, span};
+
+    static NOW: Mutex<Option<Dispatch>> = Mutex::new(None);
+    static HEARD: AtomicUsize = AtomicUsize::new(0);
+
+    pub(super) fn hear(dispatch: Dispatch) {
+        static ONCE: Once = Once::new();
+        *NOW.lock().unwrap() = Some(dispatch);
+        ONCE.call_once(|| tracing::subscriber::set_global_default(Switch).unwrap());
+    }
+
+    /// How many events of exporters were heard.
+    pub(super) fn heard() -> usize {
+        HEARD.load(Ordering::Relaxed)
+    }
+
+    struct Switch;
+
+    impl Subscriber for Switch {
+        fn enabled(&self, _: &Metadata<'_>) -> bool {
+            true
+        }
+
+        fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
+            span::Id::from_u64(1)
+        }
+
+        fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
+
+        fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            // Those of exporters; the receivers and clients of tests are in this process too.
+            let thread = std::thread::current();
+            let name = thread.name().unwrap_or_default();
+            if !name.starts_with("telemetry") && !name.starts_with("OpenTelemetry") {
+                return;
+            }
+            HEARD.fetch_add(1, Ordering::Relaxed);
+            let now = NOW.lock().unwrap_or_else(PoisonError::into_inner).clone();
+            if let Some(dispatch) = now {
+                dispatch.event(event);
+            }
+        }
+
+        fn enter(&self, _: &span::Id) {}
+
+        fn exit(&self, _: &span::Id) {}
+    }
+}

@@ -1,0 +1,56 @@
+//! Set-up, delivery, and the end: against a receiver of OTLP in this process.
+
+mod delivery;
+mod end;
+mod pull;
+mod settings;
+mod views;
+
+#[path = "../receiver/mod.rs"]
+mod receiver;
+
+use std::collections::HashMap;
+
+use opentelemetry::{
+    Context, KeyValue,
+    trace::{Span, TraceContextExt, Tracer, TracerProvider},
+};
+use tower_telemetry::{Telemetry, setup::TelemetryBuilder};
+
+/// A builder that sees these variables alone, and changes nothing for other tests.
+fn builder(variables: &[(&str, &str)]) -> TelemetryBuilder {
+    let variables: HashMap<String, String> =
+        variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
+    Telemetry::builder().with_variables(move |name| variables.get(name).cloned()).without_globals()
+}
+
+fn telemetry(variables: &[(&str, &str)]) -> Telemetry {
+    builder(variables).build().unwrap()
+}
+
+/// Makes spans that end.
+fn spans(telemetry: &Telemetry, count: usize) {
+    let tracer = telemetry.tracer_provider().tracer("test");
+    for _ in 0..count {
+        tracer.start("span").end();
+    }
+}
+
+/// A span with a child, a measurement, and a log record inside of it.
+fn all_signals(telemetry: &Telemetry) {
+    use opentelemetry::metrics::MeterProvider;
+    use tracing_subscriber::layer::SubscriberExt;
+
+    let tracer = telemetry.tracer_provider().tracer("shop");
+    let cx = Context::new().with_span(tracer.start("order"));
+    let attached = cx.clone().attach();
+    tracer.start("pay").end();
+    let counter = telemetry.meter_provider().meter("shop").u64_counter("orders").build();
+    counter.add(3, &[KeyValue::new("kind", "gift")]);
+    let subscriber = tracing_subscriber::registry().with(tower_telemetry::logs::bridge(telemetry));
+    tracing::subscriber::with_default(subscriber, || {
+        tracing::info!(target: "shop", amount = 3, "ordered");
+    });
+    drop(attached);
+    cx.span().end();
+}

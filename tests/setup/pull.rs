@@ -1,0 +1,240 @@
+//! `GET /metrics`, as a stranger asks, and as Prometheus does.
+
+use std::{
+    fs,
+    io::Write,
+    process::{Command, Stdio},
+    time::{Duration, Instant},
+};
+
+use axum::{
+    Router,
+    body::Body,
+    http::{Request, Response, StatusCode},
+    routing::get,
+};
+use http_body_util::BodyExt;
+use opentelemetry::{KeyValue, metrics::MeterProvider};
+use tokio::net::TcpListener;
+use tower::ServiceExt;
+use tower_telemetry::{MetricsLayer, Telemetry};
+
+use crate::builder;
+
+fn telemetry() -> Telemetry {
+    builder(&[
+        ("OTEL_TRACES_EXPORTER", "none"),
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+        (
+            "OTEL_RESOURCE_ATTRIBUTES",
+            "service.name=shop,deployment.environment.name=test,quote=%22%5C",
+        ),
+    ])
+    .build()
+    .unwrap()
+}
+
+/// A service with telemetry, and the endpoint beside it.
+fn app(telemetry: &Telemetry) -> Router {
+    let layer = MetricsLayer::server().with_meter_provider(telemetry.meter_provider());
+    Router::new()
+        .route("/users/{id}", get(|| async { "user" }))
+        .layer(layer)
+        .route_service("/metrics", telemetry.prometheus())
+}
+
+async fn ask(app: &Router, request: Request<Body>) -> (Response<()>, String) {
+    let response = app.clone().oneshot(request).await.unwrap();
+    let (parts, body) = response.into_parts();
+    let body = body.collect().await.unwrap().to_bytes();
+    (Response::from_parts(parts, ()), String::from_utf8(body.to_vec()).unwrap())
+}
+
+async fn metrics(app: &Router, accept: &str) -> (Response<()>, String) {
+    let request = Request::get("/metrics").header("accept", accept).body(Body::empty());
+    ask(app, request.unwrap()).await
+}
+
+const OPEN_METRICS: &str = "application/openmetrics-text;version=1.0.0,text/plain;q=0.5";
+
+#[tokio::test]
+async fn both_formats() {
+    let telemetry = telemetry();
+    let meter = telemetry.meter_provider().meter("shop");
+    let strange = "a \"quoted\"\nline \\ with a slash";
+    meter
+        .u64_counter("shop.orders")
+        .with_description("Orders.\nAll \\ of them.")
+        .build()
+        .add(3, &[KeyValue::new("kind", strange)]);
+    meter.f64_gauge("shop.level").build().record(2.0, &[]);
+    let app = app(&telemetry);
+    ask(&app, Request::get("/users/7").body(Body::empty()).unwrap()).await;
+
+    let (text, body) = metrics(&app, "text/plain").await;
+    assert_eq!(text.headers()["content-type"], "text/plain; version=0.0.4; charset=utf-8");
+    let (open, open_body) = metrics(&app, OPEN_METRICS).await;
+    assert_eq!(
+        open.headers()["content-type"],
+        "application/openmetrics-text; version=1.0.0; charset=utf-8"
+    );
+    assert_eq!(open.headers()["vary"], "accept");
+    let labels = "http_request_method=\"GET\"";
+    for line in [
+        "# TYPE http_server_request_duration_seconds histogram",
+        "# TYPE http_server_active_requests gauge",
+        "# TYPE shop_orders_total counter",
+        "# TYPE target_info gauge",
+        "shop_orders_total{kind=\"a \\\"quoted\\\"\\nline \\\\ with a slash\",",
+        "quote=\"\\\"\\\\\"",
+        labels,
+    ] {
+        assert!(body.contains(line), "{line}: {body}");
+    }
+    for line in [
+        "# TYPE http_server_request_duration_seconds histogram\n",
+        "# TYPE shop_orders counter\n# HELP shop_orders Orders.\\nAll \\\\ of them.\nshop_orders_total{",
+        "kind=\"a \\\"quoted\\\"\\nline \\\\ with a slash\"",
+        "# TYPE target info\n",
+        "\ntarget_info{deployment_environment_name=\"test\",",
+        "service_name=\"shop\"",
+        "http_route=\"/users/{id}\"",
+        "le=\"0.005\"} ",
+        "le=\"1.0\"} ",
+        "le=\"+Inf\"} 1.0\n",
+        "# TYPE shop_level gauge\nshop_level{otel_scope_name=\"shop\"} 2.0\n",
+    ] {
+        assert!(open_body.contains(line), "{line}: {open_body}");
+    }
+    assert!(open_body.ends_with("# EOF\n"));
+    assert_eq!(open_body.matches("# EOF").count(), 1);
+}
+
+#[tokio::test]
+async fn methods() {
+    let app = app(&telemetry());
+    for (method, status) in [
+        ("GET", StatusCode::OK),
+        ("HEAD", StatusCode::OK),
+        ("POST", StatusCode::METHOD_NOT_ALLOWED),
+        ("DELETE", StatusCode::METHOD_NOT_ALLOWED),
+    ] {
+        let request = Request::builder().method(method).uri("/metrics").body(Body::empty());
+        let (response, _) = ask(&app, request.unwrap()).await;
+        assert_eq!(response.status(), status, "{method}");
+        let allow = (status != StatusCode::OK).then_some("GET, HEAD");
+        assert_eq!(response.headers().get("allow").map(|v| v.to_str().unwrap()), allow);
+    }
+}
+
+/// Where nobody asked for the endpoint, or nothing is measured, there is none.
+#[tokio::test]
+async fn not_asked_for() {
+    for variables in [
+        vec![("OTEL_METRICS_EXPORTER", "none")],
+        vec![("OTEL_METRICS_EXPORTER", "prometheus"), ("OTEL_SDK_DISABLED", "true")],
+    ] {
+        let telemetry = builder(&variables).build().unwrap();
+        let (response, _) = metrics(&app(&telemetry), "*/*").await;
+        assert_eq!(response.status(), StatusCode::NOT_FOUND);
+    }
+    let telemetry =
+        builder(&[("OTEL_METRICS_EXPORTER", "none")]).with_prometheus().build().unwrap();
+    let (response, _) = metrics(&app(&telemetry), "*/*").await;
+    assert_eq!(response.status(), StatusCode::OK);
+}
+
+/// The program of this name, or None, said loudly.
+fn installed(program: &str) -> Option<Command> {
+    match Command::new(program).arg("--version").output() {
+        Ok(output) if output.status.success() => Some(Command::new(program)),
+        _ => {
+            eprintln!(
+                "\n==== NOT TESTED: {program} is not installed (Debian: apt install prometheus) ====\n"
+            );
+            None
+        }
+    }
+}
+
+#[tokio::test]
+async fn promtool_finds_no_fault() {
+    let Some(mut promtool) = installed("promtool") else { return };
+    let telemetry = telemetry();
+    let app = app(&telemetry);
+    ask(&app, Request::get("/users/7").body(Body::empty()).unwrap()).await;
+    let (_, body) = metrics(&app, "text/plain").await;
+    let mut check = promtool
+        .args(["check", "metrics"])
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
+    check.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
+    let output = check.wait_with_output().unwrap();
+    let text = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(output.status.success() && text.is_empty(), "{text}{body}");
+}
+
+/// Prometheus scrapes, in the format it prefers, and answers queries with what it found.
+#[tokio::test(flavor = "multi_thread", worker_threads = 1)]
+async fn prometheus_scrapes() {
+    let Some(mut prometheus) = installed("prometheus") else { return };
+    let telemetry = telemetry();
+    let app = app(&telemetry);
+    for _ in 0..3 {
+        ask(&app, Request::get("/users/7").body(Body::empty()).unwrap()).await;
+    }
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let target = listener.local_addr().unwrap();
+    let server = tokio::spawn(async move { axum::serve(listener, app).await });
+
+    let folder = std::env::temp_dir().join(format!("tower-telemetry-{}", std::process::id()));
+    fs::create_dir_all(&folder).unwrap();
+    let config = folder.join("prometheus.yml");
+    fs::write(
+        &config,
+        format!(
+            "scrape_configs:\n- job_name: shop\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  \
+             static_configs: [{{targets: ['{target}']}}]\n"
+        ),
+    )
+    .unwrap();
+    let port = crate::receiver::nowhere();
+    let mut child = prometheus
+        .arg(format!("--config.file={}", config.display()))
+        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
+        .arg(format!("--web.listen-address={port}"))
+        .stdout(Stdio::null())
+        .stderr(Stdio::null())
+        .spawn()
+        .unwrap();
+    let found = async {
+        let query = "http_server_request_duration_seconds_count{http_route=\"/users/{id}\",status_class=\"2xx\"} * \
+                     on(instance) group_left(service_name) target_info";
+        let client = reqwest::Client::builder();
+        let _ = rustls::crypto::ring::default_provider().install_default();
+        let client = client.build().unwrap();
+        let url = format!("http://{port}/api/v1/query");
+        let end = Instant::now() + Duration::from_secs(60);
+        loop {
+            let answer = client.get(&url).query(&[("query", query)]).send().await;
+            if let Ok(answer) = answer {
+                let text = answer.text().await.unwrap();
+                if text.contains("\"service_name\":\"shop\"") {
+                    break text;
+                }
+            }
+            assert!(Instant::now() < end, "Prometheus has scraped");
+            tokio::time::sleep(Duration::from_millis(100)).await; // between two questions
+        }
+    }
+    .await;
+    let _ = child.kill();
+    let _ = child.wait();
+    server.abort();
+    let _ = fs::remove_dir_all(&folder);
+    assert!(found.contains("\"3\"]"), "{found}");
+}

@@ -1,0 +1,503 @@
+//! The environment's variables, each one, and what they can't mean.
+
+use std::{collections::BTreeMap, time::Duration};
+
+use axum::http::{Request, Response};
+use http_body_util::BodyExt;
+use opentelemetry::{
+    Context, KeyValue,
+    baggage::BaggageExt,
+    global,
+    propagation::Injector,
+    trace::{
+        Span, SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState, Tracer,
+        TracerProvider,
+    },
+};
+use opentelemetry_sdk::trace::Sampler;
+use tower::Service;
+use tower_telemetry::setup::{Exporter, Signal};
+
+use crate::{
+    all_signals, builder,
+    receiver::{Receiver, attribute},
+    spans, telemetry,
+};
+
+const LONG: Duration = Duration::from_secs(20);
+
+#[test]
+fn what_cannot_be_meant_is_an_error() {
+    let ok = ["", " "];
+    let numbers = ["x", "-1", "0", "1.5", "99999999999999999999999"];
+    let rows: &[(&str, &[&str], &str)] = &[
+        ("OTEL_SDK_DISABLED", &["yes", "1"], "true, false"),
+        (
+            "OTEL_TRACES_EXPORTER",
+            &["jaeger", "prometheus", "otlp,x", "otlp;none"],
+            "otlp, console, none",
+        ),
+        ("OTEL_METRICS_EXPORTER", &["statsd"], "otlp, console, none, prometheus"),
+        ("OTEL_LOGS_EXPORTER", &["prometheus"], "otlp, console, none"),
+        ("OTEL_PROPAGATORS", &["b3", "tracecontext,jaeger"], "tracecontext, baggage, none"),
+        ("OTEL_TRACES_SAMPLER", &["sometimes", "xray"], "parentbased_traceidratio"),
+        ("OTEL_RESOURCE_ATTRIBUTES", &["a", "=b", "a=b,c", "a=%FF"], "percent-encoded"),
+        ("OTEL_EXPORTER_OTLP_PROTOCOL", &["http", "http/json", "grpcs"], "grpc, http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", &["udp"], "grpc, http/protobuf"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", &["zstd", "snappy"], "gzip, none"),
+        ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", &["br"], "gzip, none"),
+        (
+            "OTEL_EXPORTER_OTLP_ENDPOINT",
+            &[
+                "localhost:4318",
+                "localhost",
+                "ftp://a",
+                "http://",
+                "http://a b",
+                "//a:1",
+                "unix:///a",
+            ],
+            "a URL like http://host:port",
+        ),
+        ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &["collector"], "a URL like http://host:port"),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", &numbers, "milliseconds, from 1"),
+        ("OTEL_EXPORTER_OTLP_LOGS_TIMEOUT", &numbers, "milliseconds, from 1"),
+        (
+            "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE",
+            &["gauge"],
+            "cumulative, delta, lowmemory",
+        ),
+        ("OTEL_BSP_SCHEDULE_DELAY", &numbers, "milliseconds, from 1"),
+        ("OTEL_BSP_EXPORT_TIMEOUT", &numbers, "milliseconds, from 1"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", &numbers, "a number from 1"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", &["0", "2049"], "a number from 1"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", &numbers, "milliseconds, from 1"),
+        ("OTEL_BLRP_EXPORT_TIMEOUT", &numbers, "milliseconds, from 1"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", &numbers, "a number from 1"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", &["0", "2049"], "a number from 1"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", &numbers, "milliseconds, from 1"),
+        ("OTEL_METRIC_EXPORT_TIMEOUT", &numbers, "milliseconds, from 1"),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", &["x", "-1"], "a number from 0"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", &["x"], "a number from 0"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", &["x"], "a number from 0"),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", &["x"], "a number from 0"),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", &["x"], "a number from 0"),
+    ];
+    for (name, values, allowed) in rows {
+        for value in *values {
+            let error = builder(&[(name, value)]).build().unwrap_err();
+            assert_eq!(error.variable_name(), Some(*name), "{value}");
+            let text = error.to_string();
+            assert!(text.starts_with(&format!("{name} is {value:?}; allowed: ")), "{text}");
+            assert!(text.contains(allowed), "{text}");
+        }
+        for value in ok {
+            drop(builder(&[(name, value)]).build().expect("an empty value is an unset one"));
+        }
+    }
+    let ratio = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "1.1")];
+    let error = builder(&ratio).build().unwrap_err().to_string();
+    assert_eq!(error, "OTEL_TRACES_SAMPLER_ARG is \"1.1\"; allowed: a number from 0 to 1");
+}
+
+/// The values of headers, and credentials in a URL, are in no error.
+#[test]
+fn secrets_are_not_told() {
+    for (name, value) in [
+        ("OTEL_EXPORTER_OTLP_HEADERS", "s3cret"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "a=s3cret,b"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a b=s3cret"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "a=%0As3cret"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "http://me:s3cret@host:4318"),
+        ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", "me:s3cret@host:4318"),
+    ] {
+        let error = builder(&[(name, value)]).build().unwrap_err();
+        assert_eq!(error.variable_name(), Some(name));
+        assert!(!format!("{error} {error:?}").contains("s3cret"), "{error:?}");
+    }
+}
+
+#[test]
+fn settings_in_code_are_checked_too() {
+    use tower_telemetry::setup::Otlp;
+
+    let rows = [
+        (builder(&[]).with_otlp(Otlp::new().with_endpoint("nowhere")), "Otlp::with_endpoint"),
+        (builder(&[]).with_otlp(Otlp::new().with_header("a b", "s3cret")), "Otlp::with_header"),
+        (builder(&[]).with_boundaries("a", [2.0, 1.0]), "with_boundaries"),
+        (builder(&[]).with_boundaries("a", [f64::NAN]), "with_boundaries"),
+        (builder(&[]).with_cardinality_limit("a", 0), "with_cardinality_limit"),
+        (builder(&[]).with_exporters(Signal::Logs, [Exporter::Prometheus]), "with_exporters"),
+    ];
+    for (builder, setting) in rows {
+        let error = builder.build().unwrap_err().to_string();
+        assert!(error.starts_with(&format!("{setting}: ")), "{error}");
+        assert!(!error.contains("s3cret"), "{error}");
+    }
+}
+
+#[tokio::test]
+async fn the_resource() {
+    let uuid = |id: &str| {
+        let parts: Vec<_> = id.split('-').map(str::len).collect();
+        parts == [8, 4, 4, 4, 12] && id.as_bytes()[14] == b'4'
+    };
+    type Rows<'a> = &'a [(&'a [(&'a str, &'a str)], &'a [(&'a str, Option<&'a str>)])];
+    let rows: Rows<'_> = &[
+        (
+            &[],
+            &[
+                ("service.name", Some("in code")),
+                ("deployment.environment.name", Some("test")),
+                ("telemetry.sdk.language", Some("rust")),
+            ],
+        ),
+        (&[("OTEL_SERVICE_NAME", "shop")], &[("service.name", Some("shop"))]),
+        (
+            &[
+                ("OTEL_SERVICE_NAME", "shop"),
+                ("OTEL_RESOURCE_ATTRIBUTES", "service.name=other,service.version=1.2"),
+            ],
+            &[("service.name", Some("shop")), ("service.version", Some("1.2"))],
+        ),
+        (
+            &[(
+                "OTEL_RESOURCE_ATTRIBUTES",
+                " service.name = other , deployment.environment.name=staging,a=b%2Cc%3D%25,d=e=f,\
+                 service.instance.id=pod-7,",
+            )],
+            &[
+                ("service.name", Some("other")),
+                ("deployment.environment.name", Some("staging")),
+                ("a", Some("b,c=%")),
+                ("d", Some("e=f")),
+                ("service.instance.id", Some("pod-7")),
+            ],
+        ),
+    ];
+    let receiver = Receiver::start();
+    let mut ids = Vec::new();
+    for (variables, expected) in rows {
+        let mut variables = variables.to_vec();
+        let url = receiver.url();
+        variables.push(("OTEL_EXPORTER_OTLP_ENDPOINT", &url));
+        let telemetry = builder(&variables)
+            .with_service_name("in code")
+            .with_environment("test")
+            .with_attribute(KeyValue::new("a", "in code"))
+            .build()
+            .unwrap();
+        spans(&telemetry, 1);
+        telemetry.shutdown(LONG).await.unwrap();
+        let received = receiver.received();
+        let attributes = &received.traces.last().unwrap().resource.as_ref().unwrap().attributes;
+        for (key, value) in *expected {
+            assert_eq!(attribute(attributes, key).as_deref(), *value, "{key}");
+        }
+        ids.push(attribute(attributes, "service.instance.id").unwrap());
+    }
+    assert!(uuid(&ids[0]) && uuid(&ids[1]) && ids[0] != ids[1], "{ids:?}");
+
+    let telemetry = telemetry(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
+    spans(&telemetry, 1);
+    telemetry.shutdown(LONG).await.unwrap();
+    let received = receiver.received();
+    let attributes = &received.traces.last().unwrap().resource.as_ref().unwrap().attributes;
+    let name = attribute(attributes, "service.name").unwrap();
+    assert!(name.starts_with("unknown_service:setup"), "{name}");
+}
+
+/// Where each signal goes: the path, by signal, for each set of variables.
+#[tokio::test]
+async fn endpoints() {
+    let (one, other) = (Receiver::start(), Receiver::start());
+    let (a, b) = (one.url(), other.url());
+    let base = format!("{a}/");
+    let own = format!("{b}/own/path");
+    let schemeless = a.trim_start_matches("http://").to_owned();
+    let http = ["/v1/logs", "/v1/metrics", "/v1/traces"];
+    let grpc = ["logs", "metrics", "traces"];
+    let e = "OTEL_EXPORTER_OTLP_ENDPOINT";
+    let p = "OTEL_EXPORTER_OTLP_PROTOCOL";
+    type Row<'a> = (Vec<(&'a str, &'a str)>, &'a [&'a str], &'a [&'a str]);
+    let rows: Vec<Row<'_>> = vec![
+        (vec![(e, &a)], &http, &[]),
+        (vec![(e, &base)], &http, &[]),
+        (vec![(e, &a), (p, "HTTP/Protobuf")], &http, &[]),
+        (vec![(e, &a), (p, "grpc")], &grpc, &[]),
+        (vec![(e, &a), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &own)], &http[..2], &["/own/path"]),
+        (
+            vec![
+                (e, &a),
+                ("OTEL_EXPORTER_OTLP_LOGS_ENDPOINT", &b),
+                ("OTEL_EXPORTER_OTLP_LOGS_PROTOCOL", "grpc"),
+            ],
+            &http[1..],
+            &["logs"],
+        ),
+        (
+            vec![(e, &a), (p, "grpc"), ("OTEL_EXPORTER_OTLP_METRICS_PROTOCOL", "http/protobuf")],
+            &["/v1/metrics", "logs", "traces"],
+            &[],
+        ),
+        (vec![(e, &schemeless), (p, "grpc"), ("OTEL_EXPORTER_OTLP_INSECURE", "true")], &grpc, &[]),
+        (vec![(e, &a), ("OTEL_TRACES_EXPORTER", "none")], &http[..2], &[]),
+        (vec![(e, &a), ("OTEL_METRICS_EXPORTER", "NONE")], &["/v1/logs", "/v1/traces"], &[]),
+        (vec![(e, &a), ("OTEL_LOGS_EXPORTER", "none")], &http[1..], &[]),
+        (vec![(e, &a), ("OTEL_METRICS_EXPORTER", "prometheus,otlp")], &http, &[]),
+        (vec![(e, &a), ("OTEL_SDK_DISABLED", "True")], &[], &[]),
+    ];
+    for (variables, at_one, at_other) in rows {
+        let before = (one.received().requests.len(), other.received().requests.len());
+        let telemetry = telemetry(&variables);
+        all_signals(&telemetry);
+        telemetry.shutdown(LONG).await.unwrap();
+        let paths = |receiver: &Receiver, before: usize| {
+            let mut paths: Vec<_> = receiver.received().requests[before..]
+                .iter()
+                .map(|(path, _)| path.clone())
+                .collect();
+            paths.sort();
+            paths.dedup();
+            paths
+        };
+        assert_eq!(paths(&one, before.0), at_one, "{variables:?}");
+        assert_eq!(paths(&other, before.1), at_other, "{variables:?}");
+    }
+}
+
+/// A header or a timeout of one signal goes before the general one.
+#[tokio::test]
+async fn settings_of_one_signal() {
+    let receiver = Receiver::start();
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "x-key=general"),
+        ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=own"),
+        ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
+        ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "none"),
+        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "4000"),
+    ]);
+    all_signals(&telemetry);
+    telemetry.shutdown(LONG).await.unwrap();
+    let headers: BTreeMap<_, _> = receiver.received().requests.into_iter().collect();
+    assert_eq!(headers["/v1/traces"]["x-key"], "own");
+    assert_eq!(headers["/v1/logs"]["x-key"], "general");
+    assert_eq!(headers["/v1/traces"]["content-encoding"], "gzip");
+    assert!(headers["/v1/logs"].get("content-encoding").is_none());
+}
+
+/// A hanging attempt lasts as long as the signal's timeout, then there is another.
+#[test]
+fn timeouts() {
+    use crate::receiver::Mood;
+
+    for (protocol, name) in [
+        ("grpc", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+        ("http/protobuf", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+        ("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"),
+    ] {
+        let receiver = Receiver::start();
+        receiver.set(Mood::Hangs);
+        let telemetry = telemetry(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            (name, "100"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "1500"),
+        ]);
+        spans(&telemetry, 1);
+        receiver.wait_for("three attempts", |received| received.requests.len() >= 3);
+        receiver.set(Mood::Takes);
+        drop(telemetry);
+    }
+}
+
+/// The sizes of batches and queues, and the delays.
+#[test]
+fn batches() {
+    let receiver = Receiver::start();
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "50"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "20"),
+    ]);
+    // None of it is flushed: the delays alone send it.
+    all_signals(&telemetry);
+    receiver.wait_for("all signals", |received| {
+        !(received.traces.is_empty() || received.logs.is_empty() || received.metrics.is_empty())
+    });
+    spans(&telemetry, 40);
+    let received = receiver.wait_for("all", |received| received.spans().len() == 42);
+    let largest = received.traces.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len()).max();
+    assert_eq!(largest, Some(10));
+}
+
+#[test]
+fn samplers() {
+    let parent = |sampled: bool| {
+        let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
+        let id = TraceId::from(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
+        let span = SpanId::from(0x00f0_67aa_0ba9_02b7);
+        let context = SpanContext::new(id, span, flags, true, TraceState::default());
+        Context::new().with_remote_span_context(context)
+    };
+    // Sampled: without a parent, with one that is, with one that is not.
+    let rows: &[(&str, &str, [bool; 3])] = &[
+        ("", "", [true, true, false]),
+        ("always_on", "", [true, true, true]),
+        ("ALWAYS_OFF", "", [false, false, false]),
+        ("TraceIdRatio", "1", [true, true, true]),
+        ("traceidratio", "0.0", [false, false, false]),
+        ("traceidratio", "", [true, true, true]),
+        ("parentbased_always_on", "", [true, true, false]),
+        ("ParentBased_Always_Off", "", [false, true, false]),
+        ("parentbased_traceidratio", "0", [false, true, false]),
+        ("parentbased_traceidratio", "1", [true, true, false]),
+    ];
+    for (sampler, argument, expected) in rows {
+        let telemetry = telemetry(&[
+            ("OTEL_TRACES_SAMPLER", sampler),
+            ("OTEL_TRACES_SAMPLER_ARG", argument),
+            ("OTEL_TRACES_EXPORTER", "none"),
+        ]);
+        let tracer = telemetry.tracer_provider().tracer("test");
+        let sampled = [Context::new(), parent(true), parent(false)]
+            .map(|parent| tracer.start_with_context("span", &parent).span_context().is_sampled());
+        assert_eq!(sampled, *expected, "{sampler} {argument}");
+    }
+    // The environment goes before the code.
+    for (variables, sampled) in
+        [(vec![], false), (vec![("OTEL_TRACES_SAMPLER", "always_on")], true)]
+    {
+        let telemetry = builder(&variables)
+            .with_exporters(Signal::Traces, [Exporter::None])
+            .with_sampler(Sampler::AlwaysOff)
+            .build()
+            .unwrap();
+        let span = telemetry.tracer_provider().tracer("test").start("span");
+        assert_eq!(span.span_context().is_sampled(), sampled);
+    }
+}
+
+#[tokio::test]
+async fn limits() {
+    let receiver = Receiver::start();
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "2"),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", "1"),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", "1"),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", "1"),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", "0"),
+    ]);
+    let attributes = |count: i64| (0..count).map(|n| KeyValue::new(format!("k{n}"), n));
+    let mut span = telemetry.tracer_provider().tracer("test").start("span");
+    span.set_attributes(attributes(5));
+    for _ in 0..3 {
+        span.add_event("event", attributes(5).collect());
+        span.add_link(SpanContext::empty_context(), attributes(5).collect());
+    }
+    span.end();
+    telemetry.shutdown(LONG).await.unwrap();
+    let received = receiver.received();
+    let span = received.spans()[0];
+    let lengths = [span.attributes.len(), span.events.len(), span.links.len()];
+    assert_eq!(lengths, [2, 1, 1]);
+    assert_eq!(span.events[0].attributes.len(), 1);
+    assert_eq!(span.links[0].attributes.len(), 0);
+}
+
+/// The propagator, disabled or not, is the process's. No other test here installs one.
+#[tokio::test]
+async fn propagators() {
+    struct Headers(BTreeMap<String, String>);
+
+    impl Injector for Headers {
+        fn set(&mut self, key: &str, value: String) {
+            self.0.insert(key.to_owned(), value);
+        }
+    }
+
+    type Rows<'a> = &'a [(&'a [(&'a str, &'a str)], &'a [&'a str])];
+    let rows: Rows<'_> = &[
+        (&[], &["baggage", "traceparent"]),
+        (&[("OTEL_PROPAGATORS", "tracecontext")], &["traceparent"]),
+        (&[("OTEL_PROPAGATORS", "Baggage,baggage")], &["baggage"]),
+        (&[("OTEL_PROPAGATORS", "baggage, tracecontext")], &["baggage", "traceparent"]),
+        (&[("OTEL_PROPAGATORS", "none")], &[]),
+        (&[("OTEL_SDK_DISABLED", "true")], &["baggage", "traceparent"]),
+    ];
+    let span = SpanContext::new(
+        TraceId::from(1),
+        SpanId::from(2),
+        TraceFlags::SAMPLED,
+        true,
+        TraceState::default(),
+    );
+    let cx =
+        Context::new().with_remote_span_context(span).with_baggage([KeyValue::new("user", "7")]);
+    for (variables, expected) in rows {
+        let variables = variables.to_vec();
+        let telemetry = tower_telemetry::Telemetry::builder()
+            .with_variables(move |name| {
+                if name.ends_with("_EXPORTER") {
+                    return Some("none".to_owned());
+                }
+                variables.iter().find(|(n, _)| *n == name).map(|(_, value)| (*value).to_owned())
+            })
+            .build()
+            .unwrap();
+        let mut headers = Headers(BTreeMap::new());
+        global::get_text_map_propagator(|propagator| propagator.inject_context(&cx, &mut headers));
+        assert_eq!(headers.0.keys().collect::<Vec<_>>(), *expected);
+
+        // The layers do as the propagator does.
+        let mut service = tower::ServiceBuilder::new()
+            .layer(tower_telemetry::PropagationLayer::client())
+            .service_fn(|request: Request<()>| async move {
+                let names = request.headers().keys().map(|name| name.to_string());
+                let mut names: Vec<_> = names.collect();
+                names.sort();
+                Ok::<_, std::convert::Infallible>(Response::new(names.join(",")))
+            });
+        let response = {
+            let _attached = cx.clone().attach();
+            service.call(Request::new(()))
+        };
+        let names = response.await.unwrap().into_body().collect().await.unwrap().to_bytes();
+        assert_eq!(names, expected.join(","));
+        drop(telemetry);
+    }
+}
+
+/// Nothing is made, nothing is measured, and layers take the short way.
+#[test]
+fn disabled() {
+    let telemetry =
+        telemetry(&[("OTEL_SDK_DISABLED", "true"), ("OTEL_METRICS_EXPORTER", "console")]);
+    let span = telemetry.tracer_provider().tracer("test").start("span");
+    assert!(!span.span_context().is_valid());
+    drop(telemetry);
+    // What can't be meant is still told.
+    let variables = [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_SAMPLER", "sometimes")];
+    assert!(builder(&variables).build().is_err());
+}
+
+/// For a first run: the console, until the environment says where to.
+#[test]
+fn console_by_default() {
+    let receiver = Receiver::start();
+    let url = receiver.url();
+    for (variables, arrive) in
+        [(vec![], false), (vec![("OTEL_EXPORTER_OTLP_ENDPOINT", url.as_str())], true)]
+    {
+        let telemetry = builder(&variables).with_console_by_default().build().unwrap();
+        all_signals(&telemetry);
+        drop(telemetry);
+        assert_eq!(!receiver.received().spans().is_empty(), arrive);
+    }
+}
