@@ -4,33 +4,32 @@
 //! cargo run --all-features --example hyper_client
 //! ```
 
-#[path = "axum/console.rs"]
-mod console;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use axum::{Router, http::StatusCode, routing::get};
 use bytes::Bytes;
 use http::{Request, Response};
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
-use std::sync::atomic::{AtomicUsize, Ordering};
 use tokio::net::TcpListener;
 use tower::{
     ServiceBuilder, ServiceExt,
     retry::{Policy, RetryLayer},
 };
-use tower_telemetry::{AttemptsLayer, TelemetryLayer, UrlTemplate};
+use tower_telemetry::{AttemptsLayer, Telemetry, TelemetryLayer, UrlTemplate};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let tracers = SdkTracerProvider::builder().with_simple_exporter(console::Console).build();
-    let meters = SdkMeterProvider::builder().with_periodic_exporter(console::Console).build();
+    let telemetry = Telemetry::builder().with_console_by_default().build()?;
 
     // From the outside in: count, try again, record each attempt, send.
     let client = ServiceBuilder::new()
         .layer(AttemptsLayer::new())
         .layer(RetryLayer::new(WhileUnavailable))
-        .layer(TelemetryLayer::client().with_tracer_provider(&tracers).with_meter_provider(&meters))
+        .layer(TelemetryLayer::client())
         .service(Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>());
 
     println!("a server that answers to the third attempt:");
@@ -39,8 +38,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
         .body(Empty::new())?;
     let answer = client.oneshot(request).await?;
     println!("the answer: {:?}\n\nthe metrics:", answer.into_body().collect().await?.to_bytes());
-    tracers.shutdown()?;
-    meters.shutdown()?;
+    telemetry.shutdown(Duration::from_secs(5)).await?;
     Ok(())
 }
 

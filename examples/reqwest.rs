@@ -5,27 +5,22 @@
 //! cargo run --all-features --example reqwest
 //! ```
 
-#[path = "axum/console.rs"]
-mod console;
+use std::time::Duration;
 
 use axum::{Json, Router, http::StatusCode, routing::get};
-use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_http::follow_redirect::FollowRedirectLayer;
-use tower_telemetry::{TelemetryLayer, reqwest::Client};
+use tower_telemetry::{Telemetry, TelemetryLayer, reqwest::Client};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     // This build of reqwest brings no TLS of its own.
     let _ = rustls::crypto::ring::default_provider().install_default();
-    let tracers = SdkTracerProvider::builder().with_simple_exporter(console::Console).build();
-    let meters = SdkMeterProvider::builder().with_periodic_exporter(console::Console).build();
-    let telemetry =
-        TelemetryLayer::client().with_tracer_provider(&tracers).with_meter_provider(&meters);
+    let telemetry = Telemetry::builder().with_console_by_default().build()?;
     let url = start_server().await?;
 
-    let client = Client::with_layer(reqwest::Client::new(), telemetry.clone());
+    let client = Client::with_layer(reqwest::Client::new(), TelemetryLayer::client());
     println!("a call, named by its template:");
     let answer = client.get(format!("{url}/users/7")).template("/users/{id}").send().await?;
     println!("the answer: {}\n", answer.text().await?);
@@ -40,13 +35,13 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!("\na redirect, as a span for each hop:");
     let hops = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let layers = ServiceBuilder::new().layer(FollowRedirectLayer::new()).layer(telemetry);
+    let layers =
+        ServiceBuilder::new().layer(FollowRedirectLayer::new()).layer(TelemetryLayer::client());
     let client = Client::with_layer(hops, layers.into_inner());
     client.get(format!("{url}/old")).send().await?.text().await?;
 
     println!("\nthe metrics:");
-    tracers.shutdown()?;
-    meters.shutdown()?;
+    telemetry.shutdown(Duration::from_secs(5)).await?;
     Ok(())
 }
 

@@ -4,10 +4,8 @@
 //! cargo run --all-features --example tonic
 //! ```
 
-#[path = "axum/console.rs"]
-mod console;
+use std::time::Duration;
 
-use opentelemetry_sdk::{metrics::SdkMeterProvider, trace::SdkTracerProvider};
 use tokio::net::TcpListener;
 use tokio_stream::wrappers::TcpListenerStream;
 use tonic::transport::{Endpoint, Server};
@@ -16,28 +14,24 @@ use tonic_health::{
     server::health_reporter,
 };
 use tower::ServiceBuilder;
-use tower_telemetry::{Convention, TelemetryLayer};
+use tower_telemetry::{Convention, Telemetry, TelemetryLayer};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let tracers = SdkTracerProvider::builder().with_simple_exporter(console::Console).build();
-    let meters = SdkMeterProvider::builder().with_periodic_exporter(console::Console).build();
-    let telemetry = |convention: Convention| {
-        TelemetryLayer::new(convention).with_tracer_provider(&tracers).with_meter_provider(&meters)
-    };
+    let telemetry = Telemetry::builder().with_console_by_default().build()?;
 
     // The server: one layer around all its services.
     let (reporter, health) = health_reporter();
     reporter.set_service_status("shop", tonic_health::ServingStatus::Serving).await;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     let origin = format!("http://{}", listener.local_addr()?);
-    let server = Server::builder().layer(telemetry(Convention::server())).add_service(health);
+    let server = Server::builder().layer(TelemetryLayer::server()).add_service(health);
     let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
 
     // The client: a channel's requests name no host, so the layer is told the origin.
     let channel = Endpoint::new(origin.clone())?.connect().await?;
     let channel = ServiceBuilder::new()
-        .layer(telemetry(Convention::client().with_origin(origin.parse()?)))
+        .layer(TelemetryLayer::new(Convention::client().with_origin(origin.parse()?)))
         .service(channel);
     let mut client = HealthClient::new(channel);
     let request = |service: &str| HealthCheckRequest { service: service.to_owned() };
@@ -55,7 +49,6 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     drop(client);
     server.abort();
     let _ = server.await;
-    tracers.shutdown()?;
-    meters.shutdown()?;
+    telemetry.shutdown(Duration::from_secs(5)).await?;
     Ok(())
 }

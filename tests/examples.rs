@@ -1,5 +1,8 @@
 //! The examples run, as a stranger would run them.
 
+#[path = "receiver/mod.rs"]
+mod receiver;
+
 use std::{
     io::{BufRead, BufReader, Read, Write},
     net::TcpStream,
@@ -52,13 +55,21 @@ struct Server {
 
 impl Server {
     fn start(name: &str) -> Self {
-        let mut child = example(name).env("PORT", "0").stdout(Stdio::piped()).spawn().unwrap();
-        let mut stdout = BufReader::new(child.stdout.take().unwrap());
+        Self::start_with(name, &[])
+    }
+
+    fn start_with(name: &str, variables: &[(&str, &str)]) -> Self {
+        let mut command = example(name);
+        command.env("PORT", "0").envs(variables.iter().copied()).stdout(Stdio::piped());
+        let mut child = command.spawn().unwrap();
+        let stdout = BufReader::new(child.stdout.take().unwrap());
+        // From here on it is ended, whatever is wrong with its first line.
+        let mut server = Self { child, stdout, address: String::new() };
         let mut line = String::new();
-        stdout.read_line(&mut line).unwrap();
-        let address = line.split("http://").nth(1).unwrap();
-        let address = address.split(['/', '.', '\n']).take(4).collect::<Vec<_>>().join(".");
-        Self { child, stdout, address }
+        server.stdout.read_line(&mut line).unwrap();
+        let address = line.split("http://").nth(1).expect("the first line names the address");
+        server.address = address.split(['/', '.', '\n']).take(4).collect::<Vec<_>>().join(".");
+        server
     }
 
     fn ask(&self, request: &str, body: &str) -> String {
@@ -94,21 +105,30 @@ impl Drop for Server {
     }
 }
 
-#[test]
-fn axum() {
-    let server = Server::start("axum");
-    for (request, body, expected) in [
-        ("GET /users/7", "", "user 7"),
-        ("POST /orders", "{\"amount\": 3}", "ordered"),
-        ("GET /proxy", "", "the other service says: user 42"),
-        ("GET /events", "", "data: event 5"),
-        ("GET /fail", "", "500 Internal Server Error"),
-        ("GET /healthz", "", "ok"),
-        ("GET /nowhere", "", "404 Not Found"),
-    ] {
+const REQUESTS: [(&str, &str, &str); 9] = [
+    ("GET /users/7", "", "user 7"),
+    ("POST /orders", "{\"amount\": 3}", "ordered"),
+    ("GET /proxy", "", "the other service says: user 42"),
+    ("GET /events", "", "data: event 5"),
+    ("GET /fail", "", "500 Internal Server Error"),
+    ("GET /healthz", "", "ok"),
+    ("GET /readyz", "", "ready"),
+    ("GET /nowhere", "", "404 Not Found"),
+    ("GET /metrics", "", "http_server_request_duration_seconds_count{"),
+];
+
+fn ask_all(server: &Server) {
+    for (request, body, expected) in REQUESTS {
         let answer = server.ask(request, body);
         assert!(answer.contains(expected), "{request}: {answer}");
     }
+}
+
+/// Without a word from the environment, to the console.
+#[test]
+fn axum() {
+    let server = Server::start("axum");
+    ask_all(&server);
     let printed = server.terminate();
     for expected in [
         "Server \"GET /users/{id}\"",
@@ -123,7 +143,54 @@ fn axum() {
     ] {
         assert!(printed.contains(expected), "{expected:?} in {printed}");
     }
+    assert_eq!(printed.matches("metric shop.orders 1").count(), 1, "flushed once: {printed}");
     assert!(!printed.contains("/healthz\" "), "the filter leaves out health checks");
+
+    // The line of each request carries the ids of its span.
+    let lines = printed.lines().filter(|line| line.starts_with('{'));
+    let lines = lines.map(|line| serde_json::from_str::<serde_json::Value>(line).unwrap());
+    let mut of_spans = 0;
+    for line in lines {
+        let Some(trace) = line["trace_id"].as_str() else { continue };
+        let route = line["fields"]["route"].as_str();
+        let ids = format!("trace={trace} span={}", line["span_id"].as_str().unwrap());
+        let span = printed.lines().find(|line| line.starts_with("span") && line.contains(&ids));
+        let span = span.unwrap_or_else(|| panic!("{line}: {printed}"));
+        let name = route.map_or("GET\"".to_owned(), |route| format!(" {route}\""));
+        assert!(span.contains(&name), "{line}, {span}");
+        of_spans += 1;
+    }
+    assert_eq!(of_spans, 7, "{printed}");
+}
+
+/// With an endpoint, there.
+#[test]
+fn axum_exports() {
+    let receiver = receiver::Receiver::start();
+    for protocol in ["grpc", "http/protobuf"] {
+        let server = Server::start_with(
+            "axum",
+            &[
+                ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+                ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+                ("OTEL_RESOURCE_ATTRIBUTES", "deployment.environment.name=test"),
+            ],
+        );
+        let before = receiver.received();
+        ask_all(&server);
+        let printed = server.terminate();
+        assert!(!printed.contains("\nspan ") && !printed.contains("\nmetric "), "{printed}");
+        let received = receiver.received();
+        // Two servers' and a client's for `/proxy`, two for `/orders`, one for each of the rest.
+        assert_eq!(received.spans().len() - before.spans().len(), 9);
+        // One for each request, the filtered one too, which has no span.
+        assert_eq!(received.log_records().len() - before.log_records().len(), 8);
+        assert!(!received.metrics("shop.orders").is_empty());
+        let attributes = &received.resource().attributes;
+        assert_eq!(receiver::attribute(attributes, "service.name").unwrap(), "shop");
+        let environment = receiver::attribute(attributes, "deployment.environment.name");
+        assert_eq!(environment.unwrap(), "test");
+    }
 }
 
 #[test]

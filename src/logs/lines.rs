@@ -2,10 +2,10 @@
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
-use tracing::level_filters::LevelFilter;
+use tracing::{Metadata, level_filters::LevelFilter};
 use tracing_subscriber::{
     Layer,
-    filter::Targets,
+    filter::{Targets, filter_fn},
     layer::SubscriberExt,
     util::{SubscriberInitExt, TryInitError},
 };
@@ -21,7 +21,13 @@ pub(crate) struct LogLines {
 
 impl LogLines {
     pub(crate) fn new(format: LogFormat, levels: Option<Targets>) -> Self {
-        let levels = levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+        let of_libraries = || {
+            // What the SDK has to say of its start and end is of no use to who did not write it.
+            Targets::new()
+                .with_default(LevelFilter::INFO)
+                .with_target("opentelemetry", LevelFilter::WARN)
+        };
+        let levels = levels.unwrap_or_else(of_libraries);
         Self { format, levels }
     }
 
@@ -32,6 +38,21 @@ impl LogLines {
             LogFormat::Pretty => pretty().boxed(),
         };
         let bridge = exported.map(OpenTelemetryTracingBridge::new);
-        tracing_subscriber::registry().with(bridge).with(lines).with(self.levels).try_init()
+        tracing_subscriber::registry()
+            .with(bridge)
+            .with(lines)
+            .with(self.levels)
+            .with(filter_fn(is_news))
+            .try_init()
+    }
+}
+
+/// Not what the exporters log of each batch that fails: of that, [`setup`](crate::setup) tells once.
+fn is_news(metadata: &Metadata<'_>) -> bool {
+    let name = metadata.name();
+    match metadata.target() {
+        "opentelemetry-otlp" => !name.starts_with("Export.Failed"),
+        "opentelemetry_sdk" => !name.ends_with("ExportError"),
+        _ => true,
     }
 }

@@ -71,8 +71,9 @@ impl<E: LogExporter> LogExporter for Followed<E> {
 
 impl<E: PushMetricExporter> PushMetricExporter for Followed<E> {
     fn export(&self, metrics: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
-        // An export of metrics holds all there is, so there is nothing to count.
-        self.follow(0, self.exporter.export(metrics))
+        // An export holds all there is, so what is counted are exports.
+        self.ledger.admit();
+        self.follow(1, self.exporter.export(metrics))
     }
 
     fn force_flush(&self) -> OTelSdkResult {

@@ -64,7 +64,7 @@ impl Exports<'_> {
         let interval = self.plan.metric_interval;
         Ok(match exporter {
             Exporter::Otlp => {
-                let (runtime, ledger) = self.open(Signal::Metrics, 0)?;
+                let (runtime, ledger) = self.open(Signal::Metrics, usize::MAX)?;
                 let exporter = {
                     let _entered = runtime.enter();
                     let destination = self.plan.destinations.get(Signal::Metrics);

@@ -62,8 +62,8 @@ impl error::Error for Undelivered {}
 
 /// Delivers what there is and ends what runs, on a thread that may wait.
 ///
-/// The SDK waits for its own, fixed times, and in `force_flush` of metrics for ever; what makes all
-/// of them return is that exports fail once `abandon` says so.
+/// The SDK waits for fixed times of its own; what makes all its threads return within the deadline
+/// is that exports fail once `abandon` says so.
 pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undelivered> {
     let end = Instant::now() + deadline;
     if let Some(runtime) = &parts.runtime {
@@ -73,6 +73,7 @@ pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
             abandon.send_replace(true);
         });
     }
+    let rest = || end.saturating_duration_since(Instant::now()) + GRACE;
     // What the SDK logs of its end is not exported: it would come when nothing takes it any more.
     let quiet = Context::enter_telemetry_suppressed_scope;
     let _quiet = quiet();
@@ -80,18 +81,19 @@ pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
         scope.spawn(|| {
             let _quiet = quiet();
             flush(&parts, Signal::Traces, end, || parts.tracers.force_flush());
+            let _ = parts.tracers.shutdown_with_timeout(rest());
         });
         scope.spawn(|| {
             let _quiet = quiet();
             flush(&parts, Signal::Logs, end, || parts.loggers.force_flush());
+            let _ = parts.loggers.shutdown_with_timeout(rest());
         });
-        let _ = parts.meters.force_flush();
+        // Without a flush before it, for each of them exports all there is.
+        let _ = parts.meters.shutdown();
+        while is_pending(&parts, Signal::Metrics) && Instant::now() < end {
+            thread::sleep(Duration::from_millis(10));
+        }
     });
-    // Whatever came in meanwhile goes out now. Metrics last, for what was measured of the rest.
-    let rest = || end.saturating_duration_since(Instant::now()) + GRACE;
-    let _ = parts.tracers.shutdown_with_timeout(rest());
-    let _ = parts.loggers.shutdown_with_timeout(rest());
-    let _ = parts.meters.shutdown_with_timeout(rest());
     parts.abandon.send_replace(true);
     parts.runtime.take();
     undelivered(&parts)
@@ -99,15 +101,18 @@ pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
 
 /// A flush of the SDK gives up after five seconds, whatever the deadline: it is asked again.
 fn flush(parts: &Parts, signal: Signal, end: Instant, flush: impl Fn() -> OTelSdkResult) {
-    let is_pending = || of(parts, signal).any(|ledger| ledger.pending() > 0);
     loop {
         let began = Instant::now();
         let result = flush();
         let timed_out = result.is_err() && began.elapsed() > Duration::from_secs(1);
-        if !timed_out || Instant::now() >= end || !is_pending() {
+        if !timed_out || Instant::now() >= end || !is_pending(parts, signal) {
             return;
         }
     }
+}
+
+fn is_pending(parts: &Parts, signal: Signal) -> bool {
+    of(parts, signal).any(|ledger| ledger.pending() > 0)
 }
 
 fn undelivered(parts: &Parts) -> Result<(), Undelivered> {

@@ -1,17 +1,23 @@
-//! A small shop with telemetry, and no service beside it: spans and metrics are printed.
+//! A small shop with telemetry. Without a word from the environment, and with no service beside it,
+//! spans and metrics are printed:
 //!
 //! ```text
 //! cargo run --all-features --example axum
 //! ```
-
-mod console;
+//!
+//! With an endpoint they go there, with its protocol and all else that the README lists:
+//!
+//! ```text
+//! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 cargo run --all-features --example axum
+//! ```
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
 
 use axum::{
     Json, Router,
-    extract::{Path, State},
-    http::{Request, StatusCode, Uri},
+    extract::{MatchedPath, Path, Request, State},
+    http::{StatusCode, Uri},
+    middleware::{self, Next},
     response::{
         IntoResponse, Response,
         sse::{Event, Sse},
@@ -30,18 +36,23 @@ use opentelemetry::{
     metrics::{Counter, Histogram},
     trace::{Span, Tracer},
 };
-use opentelemetry_sdk::{
-    Resource,
-    metrics::{PeriodicReader, SdkMeterProvider},
-    trace::SdkTracerProvider,
-};
-use tokio::{net::TcpListener, signal::unix};
+use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
-use tower_telemetry::{Convention, TelemetryLayer, observe::Observe, telemetry::TelemetryObserver};
+use tower_telemetry::{
+    Convention, Telemetry, TelemetryLayer, logs::LogFormat, observe::Observe,
+    setup::GracefulShutdown, telemetry::TelemetryObserver,
+};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    let (tracers, meters) = install_providers();
+    let telemetry = Telemetry::builder()
+        .with_service_name("shop")
+        .with_metric_interval(Duration::from_secs(5))
+        .with_console_by_default()
+        .with_log_lines(LogFormat::Json)
+        .with_prometheus()
+        .build()?;
+
     let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8000);
     let listener = TcpListener::bind(("127.0.0.1", port)).await?;
     let address = listener.local_addr()?;
@@ -49,23 +60,25 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (options, path) in TRY {
         println!("  curl {options}http://{address}{path}");
     }
-    println!("\nSpans are printed as they end, metrics every 5 seconds. Ctrl-C ends.\n");
+    println!("\nTelemetry goes where the environment says, else here. Ctrl-C ends.\n");
 
-    let app = app(address.to_string()).into_make_service_with_connect_info::<SocketAddr>();
-    axum::serve(listener, app).with_graceful_shutdown(shutdown()).await?;
-    // In this order, for what is under way ends while it drains.
-    let (traces, metrics) = (tracers.shutdown(), meters.shutdown());
-    traces.and(metrics)?;
+    let shutdown = GracefulShutdown::new(telemetry);
+    let app = app(address.to_string())
+        .route_service("/metrics", shutdown.telemetry().prometheus())
+        .route_service("/readyz", shutdown.readiness())
+        .into_make_service_with_connect_info::<SocketAddr>();
+    shutdown.serve(|stop| axum::serve(listener, app).with_graceful_shutdown(stop)).await?;
     println!("flushed");
     Ok(())
 }
 
-const TRY: [(&str, &str); 6] = [
+const TRY: [(&str, &str); 7] = [
     ("", "/users/7"),
     ("--json '{\"amount\": 3}' ", "/orders"),
     ("", "/proxy"),
     ("-N ", "/events"),
     ("", "/fail"),
+    ("", "/metrics"),
     ("", "/healthz  # filtered: nothing is recorded"),
 ];
 
@@ -80,7 +93,16 @@ fn app(own_address: String) -> Router {
         .route("/events", get(events))
         .route("/fail", get(fail))
         .with_state(Shop::new(own_address))
+        .layer(middleware::from_fn(log))
         .layer(TelemetryLayer::new(telemetry))
+}
+
+/// A line for each request. Its ids need no help: the server's span is current here.
+async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
+    let response = next.run(request).await;
+    let route = route.as_ref().map(MatchedPath::as_str);
+    tracing::info!(route, status = response.status().as_u16(), "answered");
+    response
 }
 
 type HttpClient = Observe<Client<HttpConnector, Empty<Bytes>>, TelemetryObserver>;
@@ -131,7 +153,7 @@ async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> impl IntoR
 /// Calls another route of this server, so that one trace spans two services.
 async fn proxy(State(shop): State<Shop>) -> Result<String, Failure> {
     let uri: Uri = format!("http://{}/users/42", shop.own_address).parse()?;
-    let response = shop.client.oneshot(Request::get(uri).body(Empty::new())?).await?;
+    let response = shop.client.oneshot(axum::http::Request::get(uri).body(Empty::new())?).await?;
     let body = response.into_body().collect().await?.to_bytes();
     Ok(format!("the other service says: {}", String::from_utf8_lossy(&body)))
 }
@@ -158,28 +180,5 @@ impl<E: std::error::Error> From<E> for Failure {
 impl IntoResponse for Failure {
     fn into_response(self) -> Response {
         (StatusCode::BAD_GATEWAY, "the other service failed\n").into_response()
-    }
-}
-
-fn install_providers() -> (SdkTracerProvider, SdkMeterProvider) {
-    let resource = Resource::builder().with_service_name("shop").build();
-    let tracers = SdkTracerProvider::builder()
-        .with_resource(resource.clone())
-        .with_simple_exporter(console::Console)
-        .build();
-    let reader =
-        PeriodicReader::builder(console::Console).with_interval(Duration::from_secs(5)).build();
-    let meters = SdkMeterProvider::builder().with_resource(resource).with_reader(reader).build();
-    global::set_tracer_provider(tracers.clone());
-    global::set_meter_provider(meters.clone());
-    (tracers, meters)
-}
-
-async fn shutdown() {
-    let mut terminate =
-        unix::signal(unix::SignalKind::terminate()).expect("a signal handler can be installed");
-    tokio::select! {
-        _ = tokio::signal::ctrl_c() => {}
-        _ = terminate.recv() => {}
     }
 }

@@ -1,0 +1,307 @@
+//! A process that is told to end while requests are under way, with a receiver that is well, down,
+//! away for a while, or hanging: every span, measurement and log line is accounted for.
+//!
+//! The process is the example `graceful`.
+
+#[path = "../receiver/mod.rs"]
+mod receiver;
+
+use std::{
+    collections::BTreeSet,
+    io::{BufRead, BufReader},
+    process::{Child, Command, Stdio},
+    sync::mpsc,
+    thread,
+    time::{Duration, Instant},
+};
+
+use opentelemetry_proto::tonic::metrics::v1::metric::Data;
+use receiver::{Mood, Received, Receiver, nowhere};
+use serde_json::Value;
+
+const PROTOCOLS: [&str; 2] = ["grpc", "http/protobuf"];
+const RUNTIMES: [&str; 2] = ["multi-thread", "current-thread"];
+
+/// All that the process printed, line by line.
+struct Process {
+    child: Child,
+    lines: mpsc::Receiver<String>,
+    printed: Vec<String>,
+    url: String,
+}
+
+impl Process {
+    fn start(endpoint: &str, protocol: &str, runtime: &str) -> Self {
+        let mut path = std::env::current_exe().unwrap();
+        path.pop();
+        path.pop();
+        path.push("examples/graceful");
+        assert!(path.exists(), "{} is not built", path.display());
+        let mut child = Command::new(path)
+            .env("PORT", "0")
+            .env("RUNTIME", runtime)
+            .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
+            .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
+            .env("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")
+            .env("OTEL_BSP_SCHEDULE_DELAY", "500")
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let (sender, lines) = mpsc::channel();
+        let (stdout, stderr) = (child.stdout.take().unwrap(), child.stderr.take().unwrap());
+        let errors = sender.clone();
+        thread::spawn(move || {
+            BufReader::new(stdout).lines().map_while(Result::ok).try_for_each(|l| sender.send(l))
+        });
+        thread::spawn(move || {
+            let lines = BufReader::new(stderr).lines().map_while(Result::ok);
+            lines.map(|line| format!("stderr: {line}")).try_for_each(|line| errors.send(line))
+        });
+        let mut process = Self { child, lines, printed: Vec::new(), url: String::new() };
+        let line = process.wait_for("Listening on ", 1);
+        process.url = line.trim_start_matches("Listening on ").to_owned();
+        process
+    }
+
+    /// Waits for the line that is the last of so many that contain this.
+    fn wait_for(&mut self, text: &str, count: usize) -> String {
+        let mut seen = self.printed.iter().filter(|line| line.contains(text)).count();
+        while seen < count {
+            let line = self.lines.recv_timeout(Duration::from_secs(60)).unwrap_or_else(|_| {
+                panic!("{text:?} is printed {count} times, not {seen}: {:#?}", self.printed)
+            });
+            seen += usize::from(line.contains(text));
+            self.printed.push(line);
+        }
+        self.printed.iter().rfind(|line| line.contains(text)).unwrap().clone()
+    }
+
+    /// So many requests, several at a time, each answered.
+    fn fast(&self, count: usize) {
+        let url = format!("{}/fast", self.url);
+        block_on(async {
+            let client = client();
+            let ask = async |count: usize| {
+                for _ in 0..count {
+                    let answer = client.get(&url).send().await.unwrap();
+                    assert_eq!(answer.text().await.unwrap(), "fast\n");
+                }
+            };
+            let quarter = count / 4;
+            tokio::join!(ask(quarter), ask(quarter), ask(quarter), ask(count - 3 * quarter));
+        });
+    }
+
+    /// Tells it to end while five slow requests are under way, all of which are answered; returns
+    /// whether it ended well, and after how long.
+    fn end_within_slow(&mut self) -> (bool, Duration) {
+        let url = format!("{}/slow", self.url);
+        let slow = thread::spawn(move || {
+            block_on(async {
+                let client = client();
+                let ask = async || client.get(&url).send().await.unwrap().text().await.unwrap();
+                let (a, b, c, d, e) = tokio::join!(ask(), ask(), ask(), ask(), ask());
+                assert!([a, b, c, d, e].iter().all(|answer| answer == "slow\n"));
+            });
+        });
+        self.wait_for("slow begins", 5);
+        let began = Instant::now();
+        let pid = self.child.id().to_string();
+        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        slow.join().unwrap();
+        let status = self.child.wait().unwrap();
+        let took = began.elapsed();
+        self.printed.extend(self.lines.iter());
+        (status.success(), took)
+    }
+
+    /// The log lines of requests: each is JSON, and leads to its span. Their ids.
+    fn log_lines(&self) -> Vec<(String, String)> {
+        let lines = self.printed.iter().filter(|line| line.starts_with('{'));
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        let own = lines.filter(|line| line["target"] != "tower_telemetry");
+        own.map(|line| {
+            assert_eq!(line["trace_flags"], "01", "{line}");
+            assert_eq!(line["level"], "INFO", "{line}");
+            let message = line["fields"]["message"].as_str().unwrap();
+            assert!(["fast", "slow begins", "slow ends"].contains(&message), "{line}");
+            assert_eq!(line["target"], "graceful", "of the crate that logs, not of a bridge");
+            let time = line["timestamp"].as_str().unwrap();
+            assert!(time.len() == 27 && time.ends_with('Z') && time.contains('T'), "{line}");
+            let id = |name: &str| line[name].as_str().unwrap().to_owned();
+            (id("trace_id"), id("span_id"))
+        })
+        .collect()
+    }
+
+    /// What the operator is told.
+    fn notices(&self) -> Vec<String> {
+        let lines = self.printed.iter().filter(|line| line.contains("\"tower_telemetry\""));
+        let lines = lines.map(|line| serde_json::from_str::<Value>(line).unwrap());
+        lines.map(|line| line["fields"]["message"].as_str().unwrap().to_owned()).collect()
+    }
+
+    /// No line that nobody asked for.
+    fn assert_only_own_lines(&self) {
+        for line in &self.printed {
+            let is_known = line.contains("\"target\":\"graceful\"")
+                || line.contains("\"target\":\"tower_telemetry\"")
+                || line.starts_with("Listening")
+                || line.starts_with("stderr: Error: ");
+            assert!(is_known, "{line}");
+        }
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+fn client() -> reqwest::Client {
+    let _ = rustls::crypto::ring::default_provider().install_default();
+    reqwest::Client::builder().timeout(Duration::from_secs(30)).build().unwrap()
+}
+
+fn block_on<T>(future: impl Future<Output = T>) -> T {
+    tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap().block_on(future)
+}
+
+/// Each combination at once, for most of the time is waiting.
+fn each_way(test: fn(&str, &str)) {
+    thread::scope(|scope| {
+        for protocol in PROTOCOLS {
+            for runtime in RUNTIMES {
+                scope.spawn(move || test(protocol, runtime));
+            }
+        }
+    });
+}
+
+fn hex(id: &[u8]) -> String {
+    id.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// 1005 requests: their spans, once each; 1010 log records, exported and printed, each of its span;
+/// and the count of the histogram.
+fn assert_all(received: &Received, process: &Process, way: &str) {
+    let spans = received.spans();
+    assert_eq!(spans.len(), 1005, "{way}");
+    let ids: BTreeSet<_> =
+        spans.iter().map(|span| (hex(&span.trace_id), hex(&span.span_id))).collect();
+    assert_eq!(ids.len(), 1005, "{way}");
+    let slow = spans.iter().filter(|span| span.name == "GET /slow");
+    assert_eq!(slow.count(), 5, "{way}");
+
+    let records = received.log_records();
+    let own = records.iter().filter(|record| !record.trace_id.is_empty());
+    let mut exported: Vec<_> =
+        own.map(|record| (hex(&record.trace_id), hex(&record.span_id))).collect();
+    let mut printed = process.log_lines();
+    exported.sort();
+    printed.sort();
+    assert_eq!(printed.len(), 1010, "{way}");
+    assert_eq!(exported, printed, "{way}");
+    assert_eq!(printed.into_iter().collect::<BTreeSet<_>>(), ids, "{way}");
+
+    let durations = received.metrics("http.server.request.duration");
+    let Some(Data::Histogram(histogram)) = &durations.last().unwrap().data else { panic!() };
+    let count: u64 = histogram.data_points.iter().map(|point| point.count).sum();
+    assert_eq!(count, 1005, "{way}");
+}
+
+#[test]
+fn a_receiver_that_is_well() {
+    each_way(|protocol, runtime| {
+        let receiver = Receiver::start();
+        let mut process = Process::start(&receiver.url(), protocol, runtime);
+        process.fast(1000);
+        let (ended_well, took) = process.end_within_slow();
+        let way = format!("{protocol}, {runtime}");
+        assert!(ended_well, "{way}: {:#?}", process.printed.last());
+        assert!(took < Duration::from_secs(5), "no stall, {way}: {took:?}");
+        assert_all(&receiver.received(), &process, &way);
+        assert_eq!(process.notices(), [""; 0], "{way}");
+        process.assert_only_own_lines();
+    });
+}
+
+/// Nothing arrives, nobody waits for it, and what is lost is told.
+fn nothing_arrives(process: &mut Process, way: &str) {
+    let began = Instant::now();
+    process.fast(1000);
+    let per_request = began.elapsed() / 1000;
+    assert!(per_request < Duration::from_millis(20), "no latency in requests: {per_request:?}");
+    let (ended_well, took) = process.end_within_slow();
+    assert!(!ended_well, "{way}");
+    // Two seconds of requests, and five to deliver.
+    assert!(took < Duration::from_secs(10), "{way}: {took:?}");
+    assert_eq!(process.log_lines().len(), 1010, "{way}");
+    let report = process.printed.iter().find(|line| line.starts_with("stderr: Error: "));
+    let report = report.unwrap_or_else(|| panic!("{way}: {:#?}", process.printed));
+    assert!(report.contains("spans: 1005, open_spans: 0"), "{way}: {report}");
+    assert!(report.contains("metrics: true"), "{way}: {report}");
+    // One notice for each signal at most, however many batches and attempts there were.
+    let notices = process.notices();
+    for signal in ["traces", "logs", "metrics"] {
+        let of_signal = notices.iter().filter(|notice| notice.starts_with(signal)).count();
+        let expected = if signal == "metrics" { 0..=1 } else { 1..=1 };
+        assert!(expected.contains(&of_signal), "{way}, {signal}: {notices:#?}");
+    }
+    process.assert_only_own_lines();
+}
+
+#[test]
+fn a_receiver_that_is_down() {
+    each_way(|protocol, runtime| {
+        let mut process = Process::start(&format!("http://{}", nowhere()), protocol, runtime);
+        nothing_arrives(&mut process, &format!("{protocol}, {runtime}"));
+    });
+}
+
+#[test]
+fn a_receiver_that_hangs() {
+    each_way(|protocol, runtime| {
+        let receiver = Receiver::start();
+        receiver.set(Mood::Hangs);
+        let mut process = Process::start(&receiver.url(), protocol, runtime);
+        nothing_arrives(&mut process, &format!("{protocol}, {runtime}"));
+    });
+}
+
+/// Stopped for thirty seconds and started again: nothing is lost, and two notices for each signal
+/// are all that is said. (Here time has to pass: thirty seconds are what is promised.)
+#[test]
+fn a_receiver_that_is_away() {
+    each_way(|protocol, runtime| {
+        let mut receiver = Receiver::start();
+        let way = format!("{protocol}, {runtime}");
+        let mut process = Process::start(&receiver.url(), protocol, runtime);
+        process.fast(500);
+        receiver.wait_for("the first half", |received| received.spans().len() == 500);
+        receiver.stop();
+        let stopped = Instant::now();
+        process.fast(500);
+        thread::sleep(Duration::from_secs(30).saturating_sub(stopped.elapsed()));
+        receiver.resume();
+        process.wait_for("arrive at", 2);
+        let (ended_well, _) = process.end_within_slow();
+        assert!(ended_well, "{way}: {:#?}", process.printed.last());
+        assert_all(&receiver.received(), &process, &way);
+        let mut notices = process.notices();
+        notices.sort();
+        let [logs_again, logs, traces_again, traces] = &notices[..] else {
+            panic!("{way}: {notices:#?}")
+        };
+        for (signal, away, again) in [("logs", logs, logs_again), ("traces", traces, traces_again)]
+        {
+            assert!(away.starts_with(&format!("{signal} don't arrive at ")), "{way}: {away}");
+            assert!(again.starts_with(&format!("{signal} arrive at ")), "{way}: {again}");
+            assert!(again.ends_with("again, none was lost"), "{way}: {again}");
+        }
+        process.assert_only_own_lines();
+    });
+}
