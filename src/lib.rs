@@ -2,7 +2,14 @@
 #![cfg_attr(
     any(
         not(doctest),
-        all(feature = "axum", feature = "reqwest-middleware", feature = "rustls", feature = "tonic")
+        all(
+            feature = "axum",
+            feature = "logs",
+            feature = "prometheus",
+            feature = "reqwest-middleware",
+            feature = "rustls",
+            feature = "tonic"
+        )
     ),
     doc = include_str!("../README.md")
 )]

@@ -156,7 +156,7 @@ fn axum() {
         let ids = format!("trace={trace} span={}", line["span_id"].as_str().unwrap());
         let span = printed.lines().find(|line| line.starts_with("span") && line.contains(&ids));
         let span = span.unwrap_or_else(|| panic!("{line}: {printed}"));
-        let name = route.map_or("GET\"".to_owned(), |route| format!(" {route}\""));
+        let name = route.map_or_else(|| "GET\"".to_owned(), |route| format!(" {route}\""));
         assert!(span.contains(&name), "{line}, {span}");
         of_spans += 1;
     }

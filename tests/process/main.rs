@@ -171,7 +171,8 @@ fn block_on<T>(future: impl Future<Output = T>) -> T {
 }
 
 /// Each combination at once, for most of the time is waiting.
-fn each_way(test: fn(&str, &str)) {
+fn each_way(test: impl Fn(&str, &str) + Sync) {
+    let test = &test;
     thread::scope(|scope| {
         for protocol in PROTOCOLS {
             for runtime in RUNTIMES {
@@ -262,14 +263,23 @@ fn a_receiver_that_is_down() {
     });
 }
 
-#[test]
-fn a_receiver_that_hangs() {
-    each_way(|protocol, runtime| {
+fn a_receiver_in(mood: Mood) {
+    each_way(move |protocol, runtime| {
         let receiver = Receiver::start();
-        receiver.set(Mood::Hangs);
+        receiver.set(mood);
         let mut process = Process::start(&receiver.url(), protocol, runtime);
         nothing_arrives(&mut process, &format!("{protocol}, {runtime}"));
     });
+}
+
+#[test]
+fn a_receiver_that_hangs() {
+    a_receiver_in(Mood::Hangs);
+}
+
+#[test]
+fn a_receiver_that_refuses() {
+    a_receiver_in(Mood::Refuses);
 }
 
 /// Stopped for thirty seconds and started again: nothing is lost, and two notices for each signal
