@@ -62,6 +62,7 @@ mod otlp;
 mod plan;
 mod propagators;
 mod readiness;
+mod reconnect;
 mod resource;
 mod sampler;
 mod shutdown;

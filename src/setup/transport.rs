@@ -19,6 +19,7 @@ use tonic::{
 use super::{
     SetupError,
     otlp::{Compression, Destination, Protocol},
+    reconnect::Reconnecting,
 };
 use crate::percent;
 
@@ -62,28 +63,40 @@ pub(super) struct Transport<'a> {
 }
 
 impl Transport<'_> {
-    pub(super) fn spans(&self) -> Result<SpanExporter, SetupError> {
+    pub(super) fn spans(&self) -> Result<Reconnecting<SpanExporter>, SetupError> {
         let builder = SpanExporter::builder();
-        built(match self.destination.protocol {
+        self.built(match self.destination.protocol {
             Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
             Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
         })
     }
 
-    pub(super) fn metrics(&self, temporality: Temporality) -> Result<MetricExporter, SetupError> {
+    pub(super) fn metrics(
+        &self,
+        temporality: Temporality,
+    ) -> Result<Reconnecting<MetricExporter>, SetupError> {
         let builder = MetricExporter::builder().with_temporality(temporality);
-        built(match self.destination.protocol {
+        self.built(match self.destination.protocol {
             Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
             Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
         })
     }
 
-    pub(super) fn logs(&self) -> Result<LogExporter, SetupError> {
+    pub(super) fn logs(&self) -> Result<Reconnecting<LogExporter>, SetupError> {
         let builder = LogExporter::builder();
-        built(match self.destination.protocol {
+        self.built(match self.destination.protocol {
             Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
             Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
         })
+    }
+
+    fn built<E>(
+        &self,
+        exporter: Result<E, ExporterBuildError>,
+    ) -> Result<Reconnecting<E>, SetupError> {
+        let exporter = exporter.map_err(|error| SetupError::setting("the OTLP exporter", error))?;
+        let Self { destination, patience } = *self;
+        Ok(Reconnecting { exporter, protocol: destination.protocol, patience })
     }
 
     fn grpc<B: WithTonicConfig + WithExportConfig>(&self, builder: B) -> Result<B, SetupError> {
@@ -125,10 +138,6 @@ impl Transport<'_> {
             .connect_timeout(timeout);
         Ok(with_tls(endpoint)?.connect_lazy())
     }
-}
-
-fn built<E>(exporter: Result<E, ExporterBuildError>) -> Result<E, SetupError> {
-    exporter.map_err(|error| SetupError::setting("the OTLP exporter", error))
 }
 
 /// Until a batch's patience ends; at least every five seconds, so that a receiver that is back is

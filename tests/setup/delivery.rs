@@ -164,7 +164,7 @@ fn outages_lose_nothing() {
         telemetry(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
-            ("OTEL_EXPORTER_OTLP_TIMEOUT", "300"),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "1000"),
             ("OTEL_BSP_SCHEDULE_DELAY", "20"),
         ])
     };
@@ -177,9 +177,9 @@ fn outages_lose_nothing() {
         receiver.wait_for("all", |received| received.spans().len() == 2000);
         // Restarted.
         receiver.stop();
-        spans(&telemetry, 2000);
+        spans(&telemetry, 1500);
         receiver.resume();
-        receiver.wait_for("all", |received| received.spans().len() == 4000);
+        receiver.wait_for("all", |received| received.spans().len() == 3500);
         for mood in [Mood::Overwhelmed, Mood::Hangs] {
             receiver.set(mood);
             let before = receiver.received();
@@ -189,8 +189,17 @@ fn outages_lose_nothing() {
             let all = before.spans().len() + 100;
             receiver.wait_for("all", |received| received.spans().len() == all);
         }
+        // Away in the midst of a request, of which nobody knows what became.
+        receiver.set(Mood::Hangs);
+        let before = receiver.received().requests.len();
+        spans(&telemetry, 100);
+        receiver.wait_for("the request", |received| received.requests.len() > before);
+        receiver.stop();
+        receiver.set(Mood::Takes);
+        receiver.resume();
+        receiver.wait_for("all", |received| received.spans().len() == 3800);
         drop(telemetry);
-        assert_eq!(receiver.received().spans().len(), 4200, "none twice, {protocol}");
+        assert_eq!(receiver.received().spans().len(), 3800, "none twice, {protocol}");
     }
 }
 

@@ -1,0 +1,105 @@
+//! Batches that a breaking connection cut off, sent again.
+
+use std::time::Duration;
+
+use opentelemetry_sdk::{
+    Resource,
+    error::{OTelSdkError, OTelSdkResult},
+    logs::{LogBatch, LogExporter},
+    metrics::{Temporality, data::ResourceMetrics, exporter::PushMetricExporter},
+    trace::{SpanData, SpanExporter},
+};
+use tokio::time;
+
+use super::otlp::Protocol;
+
+/// An OTLP exporter that outlives its receiver's connections.
+///
+/// The OTLP exporter tries again by what the receiver answers, and over HTTP also where none came.
+/// Over gRPC a connection that breaks under a request, as when a Collector is restarted, is to tonic
+/// a status UNKNOWN or INTERNAL, and those are not tried again: the batch would be lost.
+#[derive(Debug)]
+pub(super) struct Reconnecting<E> {
+    pub(super) exporter: E,
+    pub(super) protocol: Protocol,
+    pub(super) patience: Duration,
+}
+
+impl<E> Reconnecting<E> {
+    async fn until_answered<F>(&self, mut attempt: impl FnMut() -> F) -> OTelSdkResult
+    where
+        F: Future<Output = OTelSdkResult>,
+    {
+        let mut last = OTelSdkError::Timeout(self.patience);
+        let attempts = async {
+            loop {
+                match attempt().await {
+                    Err(error) if is_cut_off(&error) => last = error,
+                    result => break result,
+                }
+                time::sleep(PAUSE).await;
+            }
+        };
+        let result = time::timeout(self.patience, attempts).await;
+        result.unwrap_or(Err(last))
+    }
+}
+
+impl<E: SpanExporter> SpanExporter for Reconnecting<E> {
+    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
+        match self.protocol {
+            Protocol::Grpc => self.until_answered(|| self.exporter.export(batch.clone())).await,
+            Protocol::HttpProtobuf => self.exporter.export(batch).await,
+        }
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl<E: LogExporter> LogExporter for Reconnecting<E> {
+    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
+        let records: Vec<_> = batch.iter().collect();
+        self.until_answered(|| self.exporter.export(LogBatch::new(&records))).await
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn set_resource(&mut self, resource: &Resource) {
+        self.exporter.set_resource(resource);
+    }
+}
+
+impl<E: PushMetricExporter> PushMetricExporter for Reconnecting<E> {
+    async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
+        self.until_answered(|| self.exporter.export(metrics)).await
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        self.exporter.force_flush()
+    }
+
+    fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        self.exporter.shutdown_with_timeout(timeout)
+    }
+
+    fn temporality(&self) -> Temporality {
+        self.exporter.temporality()
+    }
+}
+
+/// Whether no answer came. Of a status that the transport made, and only of such, the exporter adds
+/// the cause to the code: `gRPC code: Unknown: transport error: …`.
+fn is_cut_off(error: &OTelSdkError) -> bool {
+    let OTelSdkError::InternalFailure(text) = error else { return false };
+    text.split_once("gRPC code: ").is_some_and(|(_, code)| code.contains(": "))
+}
+
+const PAUSE: Duration = Duration::from_millis(500);
