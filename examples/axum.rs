@@ -79,7 +79,7 @@ const TRY: [(&str, &str); 7] = [
     ("-N ", "/events"),
     ("", "/fail"),
     ("", "/metrics"),
-    ("", "/healthz  # filtered: nothing is recorded"),
+    ("", "/healthz  # filtered: no span, no measurement"),
 ];
 
 /// The application: one line makes it observable.
@@ -122,8 +122,16 @@ impl Shop {
         Self {
             own_address,
             client: TelemetryLayer::client().layer(client),
-            orders: meter.u64_counter("shop.orders").with_unit("{order}").build(),
-            order_amount: meter.f64_histogram("shop.order.duration").with_unit("s").build(),
+            orders: meter
+                .u64_counter("shop.orders")
+                .with_description("Orders placed.")
+                .with_unit("{order}")
+                .build(),
+            order_amount: meter
+                .f64_histogram("shop.order.duration")
+                .with_description("Duration of placing an order.")
+                .with_unit("s")
+                .build(),
         }
     }
 }

@@ -1,5 +1,7 @@
 //! The examples run, as a stranger would run them.
 
+#[path = "debian/mod.rs"]
+mod debian;
 #[path = "receiver/mod.rs"]
 mod receiver;
 
@@ -129,6 +131,9 @@ fn ask_all(server: &Server) {
 fn axum() {
     let server = Server::start("axum");
     ask_all(&server);
+    let metrics = server.ask("GET /metrics", "");
+    let body = metrics.split_once("\r\n\r\n").unwrap().1;
+    assert_eq!(debian::promtool_on(body).unwrap_or_default(), "");
     let printed = server.terminate();
     for expected in [
         "Server \"GET /users/{id}\"",

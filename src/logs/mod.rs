@@ -35,7 +35,8 @@
 //!     .build()?;
 //! let subscriber = tracing_subscriber::registry()
 //!     .with(logs::json())
-//!     .with(logs::bridge(&telemetry));
+//!     .with(logs::bridge(telemetry.logger_provider()))
+//!     .with(logs::without_export_failures());
 //! # drop(subscriber);
 //! # Ok(())
 //! # }
@@ -53,12 +54,17 @@ mod lines;
 use std::io::{self, IsTerminal};
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
+use opentelemetry_sdk::logs::SdkLoggerProvider;
 use tracing::Subscriber;
-use tracing_subscriber::{Layer, fmt, registry::LookupSpan};
+use tracing_subscriber::{
+    Layer,
+    filter::{FilterFn, filter_fn},
+    fmt,
+    registry::LookupSpan,
+};
 
 use self::ids::{JsonWithIds, TextWithIds};
 pub(crate) use self::lines::LogLines;
-use crate::setup::Telemetry;
 
 /// How log lines look.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -88,10 +94,23 @@ where
     fmt::layer().with_ansi(is_terminal).event_format(TextWithIds(format))
 }
 
-/// Exports what `tracing` records as log records of the telemetry, with their trace and span.
-pub fn bridge<S>(telemetry: &Telemetry) -> impl Layer<S> + Send + Sync
+/// Exports what `tracing` records as log records of this provider, with their trace and span.
+pub fn bridge<S>(loggers: &SdkLoggerProvider) -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    OpenTelemetryTracingBridge::new(telemetry.logger_provider())
+    OpenTelemetryTracingBridge::new(loggers)
+}
+
+/// A layer that leaves out what the SDK and its exporters log of each batch that fails: of that,
+/// [`setup`](crate::setup) tells once, and once more when it is over.
+pub fn without_export_failures() -> FilterFn {
+    filter_fn(|metadata| {
+        let name = metadata.name();
+        match metadata.target() {
+            "opentelemetry-otlp" => !name.starts_with("Export."),
+            "opentelemetry_sdk" => !name.ends_with("ExportError"),
+            _ => true,
+        }
+    })
 }

@@ -5,7 +5,7 @@ use std::{mem, sync::Arc};
 use opentelemetry::{global, propagation::TextMapCompositePropagator};
 use opentelemetry_sdk::{
     logs::SdkLoggerProvider,
-    metrics::SdkMeterProvider,
+    metrics::{SdkMeterProvider, Temporality},
     trace::{Sampler, SdkTracerProvider},
 };
 use tokio::sync::watch;
@@ -13,8 +13,8 @@ use tokio::sync::watch;
 #[cfg(any(feature = "logs", feature = "prometheus"))]
 use super::Exporter;
 use super::{
-    SetupError, Signal, TelemetryBuilder, exports::Exports, ledger::Ledger, notice, plan::Plan,
-    transport::PrivateRuntime,
+    SetupError, Signal, TelemetryBuilder, exports::Exports, ledger::Ledger, log_target::LogTarget,
+    notice, plan::Plan, transport::PrivateRuntime,
 };
 use crate::propagation::W3c;
 
@@ -25,6 +25,7 @@ pub(super) struct Parts {
     pub(super) meters: SdkMeterProvider,
     pub(super) loggers: SdkLoggerProvider,
     pub(super) ledgers: Vec<Arc<Ledger>>,
+    pub(super) metrics_are_deltas: bool,
     /// Tells exports to wait no longer.
     pub(super) abandon: watch::Sender<bool>,
     pub(super) runtime: Option<PrivateRuntime>,
@@ -70,7 +71,9 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     let mut meters = SdkMeterProvider::builder()
         .with_resource(plan.resource.clone())
         .with_view(move |instrument| views.stream(instrument));
-    let mut loggers = SdkLoggerProvider::builder().with_resource(plan.resource.clone());
+    let mut loggers = SdkLoggerProvider::builder()
+        .with_resource(plan.resource.clone())
+        .with_log_processor(LogTarget);
 
     let (abandon, abandoned) = watch::channel(false);
     let mut exports = Exports { plan, runtime: None, ledgers: Vec::new(), abandoned };
@@ -102,6 +105,7 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         tracers: tracers.build(),
         loggers: loggers.build(),
         ledgers,
+        metrics_are_deltas: plan.temporality != Temporality::Cumulative,
         abandon,
         runtime,
         #[cfg(feature = "prometheus")]

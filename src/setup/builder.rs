@@ -95,7 +95,13 @@ impl TelemetryBuilder {
         signal: Signal,
         exporters: impl IntoIterator<Item = Exporter>,
     ) -> Self {
-        *self.exporters.get_mut(signal) = Some(exporters.into_iter().collect());
+        let chosen = self.exporters.get_mut(signal).insert(Vec::new());
+        for exporter in exporters {
+            // Twice the same would send everything twice.
+            if !chosen.contains(&exporter) {
+                chosen.push(exporter);
+            }
+        }
         self
     }
 
@@ -200,7 +206,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Looks variables up here instead of in the process's environment.
+    /// Looks variables up here instead of in the process's environment. (The one that the exporter
+    /// reads by itself, where nothing is said here, is `OTEL_EXPORTER_OTLP_COMPRESSION`.)
     ///
     /// ```
     /// # let builder = tower_telemetry::Telemetry::builder();

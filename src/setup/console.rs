@@ -8,6 +8,7 @@ use std::{
 
 use opentelemetry::{
     KeyValue,
+    logs::AnyValue,
     trace::{SpanId, Status},
 };
 use opentelemetry_sdk::{
@@ -94,10 +95,10 @@ fn log(text: &mut String, record: &SdkLogRecord) -> fmt::Result {
     let target = record.target().map(|target| target.as_ref()).unwrap_or_default();
     write!(text, "log    {severity} {target}")?;
     if let Some(body) = record.body() {
-        write!(text, " {body:?}")?;
+        write!(text, " {}", Shown(body))?;
     }
     for (key, value) in record.attributes_iter() {
-        write!(text, " {key}={value:?}")?;
+        write!(text, " {key}={}", Shown(value))?;
     }
     if let Some(context) = record.trace_context() {
         write!(text, "  trace={} span={}", context.trace_id, context.span_id)?;
@@ -181,6 +182,21 @@ impl Number for u64 {
 impl Number for i64 {
     fn as_f64(self) -> f64 {
         self as f64
+    }
+}
+
+/// A value of a log record.
+struct Shown<'a>(&'a AnyValue);
+
+impl fmt::Display for Shown<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
+            AnyValue::String(text) => write!(f, "{text}"),
+            AnyValue::Int(number) => write!(f, "{number}"),
+            AnyValue::Double(number) => write!(f, "{number}"),
+            AnyValue::Boolean(truth) => write!(f, "{truth}"),
+            other => write!(f, "{other:?}"),
+        }
     }
 }
 

@@ -81,6 +81,8 @@ impl<E: PushMetricExporter> PushMetricExporter for Followed<E> {
     }
 
     fn shutdown_with_timeout(&self, timeout: Duration) -> OTelSdkResult {
+        // The reader calls this after its last export.
+        self.ledger.close();
         self.exporter.shutdown_with_timeout(timeout)
     }
 

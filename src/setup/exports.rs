@@ -40,7 +40,7 @@ impl Exports<'_> {
                 let (runtime, ledger) = self.open(Signal::Traces, queue)?;
                 let exporter = {
                     let _entered = runtime.enter();
-                    Transport { destination: self.plan.destinations.get(Signal::Traces), patience }
+                    Transport { destination: self.plan.destination(Signal::Traces), patience }
                         .spans()?
                 };
                 let config = trace::BatchConfigBuilder::default()
@@ -67,7 +67,7 @@ impl Exports<'_> {
                 let (runtime, ledger) = self.open(Signal::Metrics, usize::MAX)?;
                 let exporter = {
                     let _entered = runtime.enter();
-                    let destination = self.plan.destinations.get(Signal::Metrics);
+                    let destination = self.plan.destination(Signal::Metrics);
                     Transport { destination, patience: self.plan.metric_patience }
                         .metrics(self.plan.temporality)?
                 };
@@ -95,7 +95,7 @@ impl Exports<'_> {
                 let (runtime, ledger) = self.open(Signal::Logs, queue)?;
                 let exporter = {
                     let _entered = runtime.enter();
-                    Transport { destination: self.plan.destinations.get(Signal::Logs), patience }
+                    Transport { destination: self.plan.destination(Signal::Logs), patience }
                         .logs()?
                 };
                 let config = logs::BatchConfigBuilder::default()
@@ -118,8 +118,8 @@ impl Exports<'_> {
             Some(runtime) => runtime,
             none => none.insert(PrivateRuntime::start()?),
         };
-        let destination = &self.plan.destinations.get(signal).endpoint;
-        let ledger = Ledger::new(signal, destination, queue, self.abandoned.clone());
+        let place = self.plan.destination(signal).place();
+        let ledger = Ledger::new(signal, place, queue, self.abandoned.clone());
         let ledger = Arc::new(ledger);
         self.ledgers.push(Arc::clone(&ledger));
         Ok((runtime.handle(), ledger))

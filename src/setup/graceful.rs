@@ -1,7 +1,11 @@
 //! From the signal to the end, in the order in which nothing is lost.
 
-use std::{error, fmt, io, pin::Pin, time::Duration};
+use std::{error, fmt, pin::Pin, task::Poll, time::Duration};
 
+#[cfg(unix)]
+use tokio::signal::unix;
+#[cfg(windows)]
+use tokio::signal::windows;
 use tokio::{sync::watch, time};
 
 use super::{Readiness, Telemetry, Undelivered, notice};
@@ -12,8 +16,11 @@ use super::{Readiness, Telemetry, Undelivered, notice};
 /// 2. [`Readiness`] turns to `503`, and requests are served as before for a delay in which load
 ///    balancers notice.
 /// 3. The server takes no more connections and finishes the requests it has, within a bound: axum by
-///    itself would wait for ever. A second signal ends the wait.
+///    itself would wait for ever.
 /// 4. Telemetry is shut down, when nothing more can be recorded.
+///
+/// A second signal ends the wait, in whichever of these it comes. Signals are heard from the call of
+/// [`serve`](Self::serve) on; before it they end the process at once, as they do without this crate.
 ///
 /// An orchestrator has to give the time for all: with the defaults 0 + 20 + 5 seconds, of the 30 that
 /// Kubernetes gives.
@@ -45,11 +52,8 @@ pub struct GracefulShutdown {
     delay: Duration,
     drain: Duration,
     flush: Duration,
-    signal: Signal,
+    signals: Signals,
 }
-
-/// Makes the future of the next signal.
-type Signal = Box<dyn FnMut() -> Stop + Send>;
 
 /// The future that tells a server to stop: it is done when the server is to take no more requests.
 pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
@@ -63,7 +67,7 @@ impl GracefulShutdown {
             delay: Duration::ZERO,
             drain: Duration::from_secs(20),
             flush: Duration::from_secs(5),
-            signal: Box::new(|| Box::pin(terminated())),
+            signals: Signals::Process(None),
         }
     }
 
@@ -102,7 +106,7 @@ impl GracefulShutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.signal = Box::new(move || Box::pin(signal()));
+        self.signals = Signals::Other(Box::new(move || Box::pin(signal())));
         self
     }
 
@@ -111,36 +115,46 @@ impl GracefulShutdown {
     /// # Errors
     ///
     /// The server's own error; or that requests were cut off, whose spans may be missing; or what
-    /// telemetry was not delivered.
+    /// telemetry was not delivered. A `main` that passes on the last makes the process fail for a
+    /// Collector that is down, though all requests were served: log it instead, where that matters.
     pub async fn serve<S, E>(self, serve: impl FnOnce(Stop) -> S) -> Result<(), ServeError<E>>
     where
         S: IntoFuture<Output = Result<(), E>>,
     {
-        let Self { telemetry, readiness, delay, drain, flush, mut signal } = self;
+        let Self { telemetry, readiness, delay, drain, flush, mut signals } = self;
         let (stopping, mut stopped) = watch::channel(false);
-        let first = signal();
         let stop: Stop = Box::pin(async move {
-            first.await;
-            readiness.end();
-            time::sleep(delay).await;
-            stopping.send_replace(true);
+            // An error says that the server is gone, and nobody to be stopped.
+            let _ = stopped.wait_for(|stopped| *stopped).await;
         });
-        let cut_off = async {
-            if stopped.wait_for(|stopped| *stopped).await.is_err() {
-                // The server does without the signal, so it ends by itself or not at all.
-                std::future::pending::<()>().await;
+        signals.listen();
+        let told = async {
+            signals.next().await;
+            readiness.end();
+            tokio::select! {
+                () = time::sleep(delay) => {}
+                // Whoever repeats it has no patience: neither for this nor for what follows.
+                () = signals.next() => return,
             }
+            stopping.send_replace(true);
             tokio::select! {
                 () = time::sleep(drain) => {}
-                () = signal() => {}
+                () = signals.next() => {}
             }
         };
         let served = tokio::select! {
             biased;
             served = serve(stop).into_future() => Some(served),
-            () = cut_off => None,
+            () = told => None,
         };
-        let delivered = telemetry.shutdown(flush).await;
+        let delivered = tokio::select! {
+            biased;
+            delivered = telemetry.shutdown(flush) => delivered,
+            () = signals.next() => {
+                telemetry.give_up();
+                telemetry.shutdown(flush).await
+            }
+        };
         match (served, delivered) {
             (Some(Err(error)), Err(undelivered)) => {
                 notice::warn(&undelivered.to_string());
@@ -179,10 +193,10 @@ pub enum ServeError<E> {
     Undelivered(Undelivered),
 }
 
-impl<E: fmt::Display> fmt::Display for ServeError<E> {
+impl<E> fmt::Display for ServeError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Server(error) => write!(f, "the server failed: {error}"),
+            Self::Server(_) => f.write_str("the server failed"),
             Self::CutOff(None) => f.write_str("requests were cut off"),
             Self::CutOff(Some(undelivered)) => write!(f, "requests were cut off; {undelivered}"),
             Self::Undelivered(undelivered) => undelivered.fmt(f),
@@ -199,32 +213,50 @@ impl<E: error::Error + 'static> error::Error for ServeError<E> {
     }
 }
 
-/// SIGTERM or Ctrl-C.
-async fn terminated() {
-    #[cfg(unix)]
-    let terminate = async {
-        use tokio::signal::unix::{SignalKind, signal};
-
-        match signal(SignalKind::terminate()) {
-            Ok(mut signals) => _ = signals.recv().await,
-            Err(error) => unheard(&error).await,
-        }
-    };
-    #[cfg(not(unix))]
-    let terminate = std::future::pending();
-    let interrupt = async {
-        if let Err(error) = tokio::signal::ctrl_c().await {
-            unheard(&error).await;
-        }
-    };
-    tokio::select! {
-        () = terminate => {}
-        () = interrupt => {}
-    }
+/// Where signals come from.
+enum Signals {
+    /// SIGTERM and Ctrl-C, once somebody listens.
+    Process(Option<Streams>),
+    Other(Box<dyn FnMut() -> Stop + Send>),
 }
 
-/// Without a handler the signal ends the process at once, as it would without this crate.
-async fn unheard(error: &io::Error) {
-    notice::warn(&format!("a signal can't be heard: {error}"));
-    std::future::pending::<()>().await;
+#[cfg(unix)]
+type Streams = [unix::Signal; 2];
+#[cfg(windows)]
+type Streams = [windows::CtrlC; 1];
+
+impl Signals {
+    /// From here on a signal no longer ends the process by itself.
+    fn listen(&mut self) {
+        let Self::Process(streams @ None) = self else { return };
+        #[cfg(unix)]
+        let heard = {
+            let stream = |kind: fn() -> unix::SignalKind| unix::signal(kind());
+            stream(unix::SignalKind::terminate)
+                .and_then(|terminate| Ok([terminate, stream(unix::SignalKind::interrupt)?]))
+        };
+        #[cfg(windows)]
+        let heard = windows::ctrl_c().map(|stream| [stream]);
+        match heard {
+            Ok(heard) => *streams = Some(heard),
+            Err(error) => notice::warn(&format!("signals can't be heard: {error}")),
+        }
+    }
+
+    /// The next signal.
+    async fn next(&mut self) {
+        match self {
+            Self::Process(Some(streams)) => {
+                std::future::poll_fn(|cx| {
+                    match streams.iter_mut().any(|stream| stream.poll_recv(cx).is_ready()) {
+                        true => Poll::Ready(()),
+                        false => Poll::Pending,
+                    }
+                })
+                .await;
+            }
+            Self::Process(None) => std::future::pending().await,
+            Self::Other(signal) => signal().await,
+        }
+    }
 }

@@ -1,10 +1,12 @@
 //! What was recorded, what arrived, and what the operator is told of the difference.
 
 use std::{
-    fmt,
     sync::{
         Mutex, PoisonError,
-        atomic::{AtomicU64, Ordering::Relaxed},
+        atomic::{
+            AtomicBool, AtomicU64,
+            Ordering::{Relaxed, SeqCst},
+        },
     },
     time::Duration,
 };
@@ -26,6 +28,9 @@ pub(super) struct Ledger {
     started: AtomicU64,
     recorded: AtomicU64,
     pending: AtomicU64,
+    /// Exports that are followed, of which the SDK makes one at a time.
+    under_way: AtomicU64,
+    closed: AtomicBool,
     delivered: AtomicU64,
     /// Why the receiver takes nothing, while it takes nothing.
     outage: Mutex<Option<String>>,
@@ -35,17 +40,19 @@ pub(super) struct Ledger {
 impl Ledger {
     pub(super) fn new(
         signal: Signal,
-        destination: impl fmt::Display,
+        destination: String,
         capacity: usize,
         abandoned: watch::Receiver<bool>,
     ) -> Self {
         Self {
             signal,
-            destination: destination.to_string(),
+            destination,
             capacity: capacity as u64,
             started: AtomicU64::new(0),
             recorded: AtomicU64::new(0),
             pending: AtomicU64::new(0),
+            under_way: AtomicU64::new(0),
+            closed: AtomicBool::new(false),
             delivered: AtomicU64::new(0),
             outage: Mutex::new(None),
             abandoned,
@@ -83,6 +90,20 @@ impl Ledger {
         self.started.load(Relaxed).saturating_sub(self.recorded.load(Relaxed))
     }
 
+    /// Whether an export is under way.
+    pub(super) fn is_under_way(&self) -> bool {
+        self.under_way.load(SeqCst) > 0
+    }
+
+    /// No export comes any more.
+    pub(super) fn close(&self) {
+        self.closed.store(true, SeqCst);
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.closed.load(SeqCst)
+    }
+
     /// Why the receiver took nothing, if it took nothing the last time.
     pub(super) fn failure(&self) -> Option<String> {
         let reason = self.outage().clone()?;
@@ -95,6 +116,7 @@ impl Ledger {
         items: u64,
         export: impl Future<Output = OTelSdkResult> + Send,
     ) -> OTelSdkResult {
+        self.under_way.fetch_add(1, SeqCst);
         let mut abandoned = self.abandoned.clone();
         let mut export = std::pin::pin!(export);
         let mut patience = std::pin::pin!(time::sleep(PATIENCE));
@@ -120,6 +142,7 @@ impl Ledger {
             }
             Err(error) => self.fails(&error.to_string()),
         }
+        self.under_way.fetch_sub(1, SeqCst);
         result
     }
 
@@ -131,8 +154,8 @@ impl Ledger {
         let Self { signal, destination, capacity, .. } = self;
         let text = match self.signal {
             Signal::Metrics => format!(
-                "{signal} don't arrive at {destination}: {reason}. They are sent again at each \
-                 interval; a notice follows when they arrive"
+                "{signal} don't arrive at {destination}: {reason}. Each interval is a new attempt; a \
+                 notice follows when they arrive"
             ),
             Signal::Traces | Signal::Logs => format!(
                 "{signal} don't arrive at {destination}: {reason}. Up to {capacity} are kept and \

@@ -42,7 +42,7 @@
 //! `OTEL_BLRP_MAX_QUEUE_SIZE`: 2048 each), and what these can't take is dropped; recording never
 //! waits. A batch is tried again for a minute (`OTEL_BSP_EXPORT_TIMEOUT`,
 //! `OTEL_BLRP_EXPORT_TIMEOUT`), at least every five seconds, so a receiver may restart without a
-//! loss. Metrics lose nothing: an export holds all that was measured. The operator is told once when
+//! loss. Metrics lose nothing, unless they are sent as deltas: an export holds all that was measured. The operator is told once when
 //! a signal does not arrive, and once when it does again.
 //!
 //! These notices, and those on suspicious settings, are events of `tracing` with the target
@@ -57,6 +57,7 @@ mod error;
 mod exports;
 mod graceful;
 mod ledger;
+mod log_target;
 mod notice;
 mod otlp;
 mod plan;

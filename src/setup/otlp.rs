@@ -149,12 +149,25 @@ impl Destination {
             .or(own.timeout)
             .or(general.timeout)
             .unwrap_or(DEFAULT_TIMEOUT);
+        if timeout.is_zero() {
+            return Err(SetupError::setting(
+                "Otlp::with_timeout",
+                "no attempt succeeds in no time",
+            ));
+        }
         let endpoint = endpoint(&names, variables, protocol, own, general)?;
         let headers = match names.first("HEADERS", |name| headers_of(variables, name))? {
             Some(headers) => headers,
             None => headers_in_code(if own.headers.is_empty() { general } else { own })?,
         };
         Ok(Self { protocol, endpoint, headers, timeout, compression })
+    }
+
+    /// Where it is, for the eyes of the operator. Path and query may hold a key.
+    pub(super) fn place(&self) -> String {
+        let scheme = self.endpoint.scheme_str().unwrap_or_default();
+        let authority = self.endpoint.authority().map(|authority| authority.as_str());
+        format!("{scheme}://{}", authority.unwrap_or_default())
     }
 
     /// What is likely a mistake: a protocol on the port of the other.
@@ -168,7 +181,7 @@ impl Destination {
         Some(format!(
             "{signal} go by {is} to {}, but receivers expect {other} on that port: set \
              OTEL_EXPORTER_OTLP_PROTOCOL={other}, or the other port",
-            self.endpoint
+            self.place()
         ))
     }
 }
@@ -248,8 +261,8 @@ fn endpoint(
         let Some(value) = value else { continue };
         let url = if is_own { as_it_is(&value) } else { under(&value) };
         return parse(&url, scheme_of_none).map_err(|reason| match variable {
-            // A URL with credentials is shown nowhere.
-            Some(name) if value.contains('@') => SetupError::secret_variable(&name, reason),
+            // A URL that may hold credentials is shown nowhere.
+            Some(name) if value.contains(['@', '?']) => SetupError::secret_variable(&name, reason),
             Some(name) => SetupError::variable(&name, &value, reason),
             None => SetupError::setting("Otlp::with_endpoint", reason),
         });

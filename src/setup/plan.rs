@@ -26,7 +26,8 @@ pub(super) struct Plan {
     pub(super) propagator: Option<Propagator>,
     pub(super) limits: SpanLimits,
     pub(super) exporters: BySignal<Vec<Exporter>>,
-    pub(super) destinations: BySignal<Destination>,
+    /// Of those signals that are exported by OTLP.
+    destinations: BySignal<Option<Destination>>,
     pub(super) spans: Batch,
     pub(super) log_records: Batch,
     pub(super) metric_interval: Duration,
@@ -40,23 +41,33 @@ pub(super) struct Plan {
 
 impl Plan {
     pub(super) fn new(builder: &TelemetryBuilder) -> Result<Self, SetupError> {
-        let variables = &builder.variables;
         builder.views.check()?;
-        let exporters = BySignal::try_new(|signal| exporters(builder, signal))?;
-        let destinations = BySignal::try_new(|signal| {
-            Destination::new(signal, variables, builder.signal_otlp.get(signal), &builder.otlp)
+        let disabled = builder.variables.flag("OTEL_SDK_DISABLED")?;
+        let propagator = propagators::propagator(&builder.variables)?;
+        // Who switches telemetry off may do so because of a setting, so none is read.
+        let nothing = Variables::new(|_| None);
+        let variables = if disabled { &nothing } else { &builder.variables };
+        let exporters = BySignal::try_new(|signal| match disabled {
+            true => Ok(Vec::new()),
+            false => exporters(builder, signal),
         })?;
+        let destinations = BySignal::try_new(|signal| {
+            let is_used = exporters.get(signal).contains(&Exporter::Otlp);
+            let own = builder.signal_otlp.get(signal);
+            let new = || Destination::new(signal, variables, own, &builder.otlp);
+            is_used.then(new).transpose()
+        })?;
+        let suspicion = |signal| destinations.get(signal).as_ref()?.suspicion(signal);
         let mut warnings = unsupported(variables);
-        for signal in Signal::ALL {
-            if exporters.get(signal).contains(&Exporter::Otlp) {
-                warnings.extend(destinations.get(signal).suspicion(signal));
-            }
+        warnings.extend(Signal::ALL.into_iter().filter_map(suspicion));
+        if builder.metric_interval.is_some_and(|interval| interval.is_zero()) {
+            return Err(SetupError::setting("with_metric_interval", "there is no end of exports"));
         }
         Ok(Self {
-            disabled: variables.flag("OTEL_SDK_DISABLED")?,
+            disabled,
             resource: resource::resource(variables, &builder.attributes)?,
             sampler: sampler::sampler(variables)?,
-            propagator: propagators::propagator(variables)?,
+            propagator,
             limits: span_limits(variables)?,
             exporters,
             destinations,
@@ -74,6 +85,11 @@ impl Plan {
             log_lines: log_lines(builder)?,
             warnings,
         })
+    }
+
+    pub(super) fn destination(&self, signal: Signal) -> &Destination {
+        let destination = self.destinations.get(signal).as_ref();
+        destination.expect("a signal that is exported by OTLP has a destination")
     }
 }
 

@@ -1,17 +1,19 @@
 //! The end: everything delivered within one deadline, and what was not, told.
 
 use std::{
-    error, fmt, thread,
+    error, fmt, mem, thread,
     time::{Duration, Instant},
 };
 
 use opentelemetry::Context;
-use opentelemetry_sdk::error::OTelSdkResult;
+use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::time;
 
 use super::{Signal, assembly::Parts, ledger::Ledger};
 
 /// What was recorded and did not arrive.
+///
+/// What a receiver took and then rejected in part (OTLP's partial success) counts as delivered.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Undelivered {
     spans: u64,
@@ -22,6 +24,12 @@ pub struct Undelivered {
 }
 
 impl Undelivered {
+    /// The end itself went wrong, and nothing is known.
+    pub(super) fn unknown() -> Self {
+        let reasons = vec!["the end of telemetry panicked".to_owned()];
+        Self { spans: 0, open_spans: 0, log_records: 0, metrics: true, reasons }
+    }
+
     /// How many ended spans were not delivered since the start: dropped by a full queue, refused by
     /// the receiver, or still waiting when the deadline passed.
     pub fn spans(&self) -> u64 {
@@ -38,7 +46,7 @@ impl Undelivered {
         self.log_records
     }
 
-    /// Whether the last measurements were not delivered.
+    /// Whether the last measurements were not delivered, or, with delta temporality, any.
     pub fn metrics(&self) -> bool {
         self.metrics
     }
@@ -65,6 +73,8 @@ impl error::Error for Undelivered {}
 /// The SDK waits for fixed times of its own; what makes all its threads return within the deadline
 /// is that exports fail once `abandon` says so.
 pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undelivered> {
+    // What is longer means the same, and would overflow.
+    let deadline = deadline.min(LONGEST);
     let end = Instant::now() + deadline;
     if let Some(runtime) = &parts.runtime {
         let abandon = parts.abandon.clone();
@@ -77,6 +87,7 @@ pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
     // What the SDK logs of its end is not exported: it would come when nothing takes it any more.
     let quiet = Context::enter_telemetry_suppressed_scope;
     let _quiet = quiet();
+    let mut collected = true;
     thread::scope(|scope| {
         scope.spawn(|| {
             let _quiet = quiet();
@@ -89,14 +100,25 @@ pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
             let _ = parts.loggers.shutdown_with_timeout(rest());
         });
         // Without a flush before it, for each of them exports all there is.
-        let _ = parts.meters.shutdown();
-        while is_pending(&parts, Signal::Metrics) && Instant::now() < end {
-            thread::sleep(Duration::from_millis(10));
+        let result = parts.meters.shutdown();
+        let gave_up = matches!(&result, Err(error) if is_timeout(error));
+        collected = result.is_ok() || gave_up;
+        // It waits for five seconds at most, and for what is measured by callbacks too.
+        let mut limit = end;
+        while gave_up && !is_closed(&parts) && Instant::now() < limit + GRACE {
+            if *parts.abandon.borrow() {
+                limit = limit.min(Instant::now());
+            }
+            thread::sleep(Duration::from_millis(5));
         }
     });
+    let undelivered = undelivered(&parts, collected);
     parts.abandon.send_replace(true);
-    parts.runtime.take();
-    undelivered(&parts)
+    if !is_closed(&parts) || parts.ledgers.iter().any(|ledger| ledger.is_under_way()) {
+        // Somebody still exports, after all: to take the runtime from under it would be a panic.
+        mem::forget(parts.runtime.take());
+    }
+    undelivered
 }
 
 /// A flush of the SDK gives up after five seconds, whatever the deadline: it is asked again.
@@ -105,21 +127,37 @@ fn flush(parts: &Parts, signal: Signal, end: Instant, flush: impl Fn() -> OTelSd
         let began = Instant::now();
         let result = flush();
         let timed_out = result.is_err() && began.elapsed() > Duration::from_secs(1);
-        if !timed_out || Instant::now() >= end || !is_pending(parts, signal) {
+        let is_pending = of(parts, signal).any(|ledger| ledger.pending() > 0);
+        if !timed_out || Instant::now() >= end || !is_pending {
             return;
         }
     }
 }
 
-fn is_pending(parts: &Parts, signal: Signal) -> bool {
-    of(parts, signal).any(|ledger| ledger.pending() > 0)
+/// Whether the last export of metrics is over, whatever became of it.
+fn is_closed(parts: &Parts) -> bool {
+    of(parts, Signal::Metrics).all(|ledger| ledger.is_closed())
 }
 
-fn undelivered(parts: &Parts) -> Result<(), Undelivered> {
+/// A provider wraps what its readers say into a text.
+fn is_timeout(error: &OTelSdkError) -> bool {
+    match error {
+        OTelSdkError::Timeout(_) => true,
+        OTelSdkError::InternalFailure(text) => text.contains("Timeout"),
+        OTelSdkError::AlreadyShutdown => false,
+    }
+}
+
+fn undelivered(parts: &Parts, collected: bool) -> Result<(), Undelivered> {
     let spans = of(parts, Signal::Traces).map(|ledger| ledger.undelivered()).sum();
     let open_spans = of(parts, Signal::Traces).map(|ledger| ledger.open()).sum();
     let log_records = of(parts, Signal::Logs).map(|ledger| ledger.undelivered()).sum();
-    let metrics = of(parts, Signal::Metrics).any(|ledger| ledger.failure().is_some());
+    let is_missed = |ledger: &Ledger| {
+        // Where each export holds all there is, it is the last that counts.
+        let earlier = parts.metrics_are_deltas && ledger.undelivered() > 0;
+        !collected || !ledger.is_closed() || ledger.failure().is_some() || earlier
+    };
+    let metrics = of(parts, Signal::Metrics).any(is_missed);
     if spans == 0 && open_spans == 0 && log_records == 0 && !metrics {
         return Ok(());
     }
@@ -133,3 +171,6 @@ fn of(parts: &Parts, signal: Signal) -> impl Iterator<Item = &Ledger> {
 
 /// What the SDK's threads need to return once their exports fail.
 const GRACE: Duration = Duration::from_millis(500);
+
+/// A day.
+const LONGEST: Duration = Duration::from_secs(24 * 60 * 60);

@@ -2,9 +2,13 @@
 
 use std::{
     mem,
-    sync::{Mutex, MutexGuard, PoisonError},
+    panic::{self, AssertUnwindSafe},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicBool, Ordering},
+    },
     thread::{self, JoinHandle},
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use opentelemetry_sdk::{
@@ -31,14 +35,22 @@ pub struct Telemetry {
     prometheus: crate::prometheus::MetricsService,
     state: Mutex<State>,
     outcome: watch::Sender<Option<Result<(), Undelivered>>>,
+    /// Whether somebody has been given the outcome.
+    is_told: AtomicBool,
 }
 
 #[derive(Debug)]
 enum State {
     Running(Box<Parts>),
-    /// On a thread of its own, which may wait where no task may.
-    Ending(JoinHandle<()>),
+    Ending(Ending),
     Ended,
+}
+
+/// The end is on a thread of its own, which may wait where no task may.
+#[derive(Debug)]
+struct Ending {
+    thread: Option<JoinHandle<()>>,
+    abandon: watch::Sender<bool>,
 }
 
 impl Telemetry {
@@ -65,6 +77,7 @@ impl Telemetry {
             prometheus: parts.prometheus.clone(),
             state: Mutex::new(State::Running(Box::new(parts))),
             outcome: watch::Sender::new(None),
+            is_told: AtomicBool::new(false),
         }
     }
 
@@ -79,7 +92,7 @@ impl Telemetry {
         &self.meters
     }
 
-    /// The provider of loggers, for a bridge such as [`logs::bridge`](crate::logs::bridge).
+    /// The provider of loggers, for a bridge such as `logs::bridge`.
     pub fn logger_provider(&self) -> &SdkLoggerProvider {
         &self.loggers
     }
@@ -107,7 +120,15 @@ impl Telemetry {
         self.end(deadline);
         let mut outcome = self.outcome.subscribe();
         let outcome = outcome.wait_for(Option::is_some).await;
+        self.is_told.store(true, Ordering::Relaxed);
         outcome.ok().and_then(|outcome| outcome.clone()).unwrap_or(Ok(()))
+    }
+
+    /// Waits for telemetry no longer.
+    pub(super) fn give_up(&self) {
+        if let State::Ending(ending) = &*self.state() {
+            ending.abandon.send_replace(true);
+        }
     }
 
     /// Begins the end, once.
@@ -115,12 +136,17 @@ impl Telemetry {
         let mut state = self.state();
         match mem::replace(&mut *state, State::Ended) {
             State::Running(parts) => {
+                let abandon = parts.abandon.clone();
                 let outcome = self.outcome.clone();
-                let finish = move || {
-                    outcome.send_replace(Some(shutdown::finish(*parts, deadline)));
-                };
+                let parts = Arc::new(Mutex::new(Some(parts)));
+                let shared = Arc::clone(&parts);
                 let thread = thread::Builder::new().name("telemetry-shutdown".to_owned());
-                *state = State::Ending(thread.spawn(finish).expect("a thread can be started"));
+                let thread = thread.spawn(move || finish(&shared, deadline, &outcome)).ok();
+                if thread.is_none() {
+                    // No thread can be had: then it is this one that waits.
+                    finish(&parts, deadline, &self.outcome);
+                }
+                *state = State::Ending(Ending { thread, abandon });
             }
             begun => *state = begun,
         }
@@ -131,15 +157,32 @@ impl Telemetry {
     }
 }
 
+/// Whoever waits for the outcome gets one, whatever happens here.
+fn finish(
+    parts: &Mutex<Option<Box<Parts>>>,
+    deadline: Duration,
+    outcome: &watch::Sender<Option<Result<(), Undelivered>>>,
+) {
+    let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
+    let Some(parts) = parts else { return };
+    let finished = panic::catch_unwind(AssertUnwindSafe(|| shutdown::finish(*parts, deadline)));
+    outcome.send_replace(Some(finished.unwrap_or_else(|_| Err(Undelivered::unknown()))));
+}
+
 impl Drop for Telemetry {
     fn drop(&mut self) {
-        let is_heard = !matches!(*self.state(), State::Running(_));
         self.end(DEADLINE_OF_DROP);
         let state = mem::replace(&mut *self.state(), State::Ended);
-        if let State::Ending(thread) = state {
+        if let State::Ending(Ending { thread: Some(thread), abandon }) = state {
+            // A `shutdown` may have begun with a longer deadline, for which nobody waits any more.
+            let end = Instant::now() + DEADLINE_OF_DROP;
+            while !thread.is_finished() && Instant::now() < end {
+                thread::sleep(Duration::from_millis(5));
+            }
+            abandon.send_replace(true);
             let _ = thread.join();
         }
-        if is_heard {
+        if self.is_told.load(Ordering::Relaxed) {
             return;
         }
         if let Some(Err(undelivered)) = &*self.outcome.borrow() {

@@ -1,10 +1,13 @@
 //! Exporters that speak OTLP, on a runtime of their own.
 
-use std::{collections::HashMap, mem, time::Duration};
+use std::{mem, time::Duration};
 
+use async_trait::async_trait;
+use bytes::Bytes;
+use http::{HeaderMap, HeaderName, HeaderValue, header};
 use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry::Context;
-use opentelemetry_http::hyper::HyperClient;
+use opentelemetry_http::{HttpClient, HttpError, hyper::HyperClient};
 use opentelemetry_otlp::{
     ExporterBuildError, LogExporter, MetricExporter, RetryPolicy, SpanExporter, WithExportConfig,
     WithHttpConfig, WithTonicConfig,
@@ -12,6 +15,7 @@ use opentelemetry_otlp::{
 use opentelemetry_sdk::metrics::Temporality;
 use tokio::runtime::{self, Handle, Runtime};
 use tonic::{
+    Request,
     metadata::MetadataMap,
     transport::{Channel, Endpoint},
 };
@@ -21,7 +25,6 @@ use super::{
     otlp::{Compression, Destination, Protocol},
     reconnect::Reconnecting,
 };
-use crate::percent;
 
 /// The runtime on which exporters connect and send. Exporting never waits for the program's own
 /// runtime, which may be single-threaded, blocked, or none at all.
@@ -100,10 +103,15 @@ impl Transport<'_> {
     }
 
     fn grpc<B: WithTonicConfig + WithExportConfig>(&self, builder: B) -> Result<B, SetupError> {
-        let headers = self.destination.headers.iter().cloned().collect();
+        let headers = self.destination.headers.clone();
         let builder = builder
             .with_channel(self.channel()?)
-            .with_metadata(MetadataMap::from_headers(headers))
+            .with_interceptor(move |mut request: Request<()>| {
+                let mut all = mem::take(request.metadata_mut()).into_headers();
+                replace(&mut all, &headers);
+                *request.metadata_mut() = MetadataMap::from_headers(all);
+                Ok(request)
+            })
             .with_retry_policy(retry_policy())
             .with_timeout(self.patience);
         Ok(match self.destination.compression {
@@ -113,16 +121,12 @@ impl Transport<'_> {
     }
 
     fn http<B: WithHttpConfig + WithExportConfig>(&self, builder: B) -> Result<B, SetupError> {
-        let headers = self.destination.headers.iter();
-        let headers: HashMap<_, _> = headers
-            .map(|(name, value)| (name.to_string(), percent_encoded(value.as_bytes())))
-            .collect();
         let timeout = self.destination.timeout;
+        let client = HyperClient::new(connector(timeout)?, timeout, None);
         let builder = builder
-            .with_http_client(HyperClient::new(connector(timeout)?, timeout, None))
+            .with_http_client(WithHeaders { client, headers: self.destination.headers.clone() })
             .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
             .with_endpoint(self.destination.endpoint.to_string())
-            .with_headers(headers)
             .with_retry_policy(retry_policy())
             .with_timeout(self.patience);
         Ok(match self.destination.compression {
@@ -190,10 +194,31 @@ fn tcp(timeout: Duration) -> HttpConnector {
     tcp
 }
 
-/// The exporter decodes what it is given.
-fn percent_encoded(value: &[u8]) -> String {
-    value.iter().fold(String::new(), |mut text, octet| {
-        percent::push_escape(&mut text, *octet);
-        text
-    })
+/// A client that sends the destination's headers.
+#[derive(Debug)]
+struct WithHeaders<C> {
+    client: C,
+    headers: Vec<(HeaderName, HeaderValue)>,
+}
+
+#[async_trait]
+impl<C: HttpClient> HttpClient for WithHeaders<C> {
+    async fn send_bytes(
+        &self,
+        mut request: http::Request<Bytes>,
+    ) -> Result<http::Response<Bytes>, HttpError> {
+        replace(request.headers_mut(), &self.headers);
+        self.client.send_bytes(request).await
+    }
+}
+
+/// Replaces what the exporter read from the process's environment by itself: where variables are
+/// looked up elsewhere, a key that is found there isn't meant for this destination.
+fn replace(all: &mut HeaderMap, headers: &[(HeaderName, HeaderValue)]) {
+    const OF_THE_EXPORTER: [HeaderName; 3] =
+        [header::CONTENT_TYPE, header::CONTENT_ENCODING, header::USER_AGENT];
+    let own = OF_THE_EXPORTER.map(|name| all.remove(&name).map(|value| (name, value)));
+    all.clear();
+    all.extend(own.into_iter().flatten());
+    all.extend(headers.iter().cloned());
 }

@@ -79,10 +79,10 @@ impl Variables {
         })
     }
 
-    /// How many of something, at least one.
+    /// How many of something are kept in memory, which is set aside from the start.
     pub(super) fn count(&self, name: &str) -> Result<Option<usize>, SetupError> {
-        self.read(name, "a number from 1", |value| {
-            value.parse().ok().filter(|count| (1..=u32::MAX as usize).contains(count))
+        self.read(name, "a number from 1 to 1000000", |value| {
+            value.parse().ok().filter(|count| (1..=1_000_000).contains(count))
         })
     }
 }

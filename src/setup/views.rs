@@ -78,10 +78,12 @@ impl Views {
     }
 }
 
-/// An instrument's name, or the beginning of names before a `*`.
+/// An instrument's name, whose case is of no matter, or the beginning of names before a `*`.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
-        Some(beginning) => name.starts_with(beginning),
+        Some(beginning) => {
+            name.get(..beginning.len()).is_some_and(|name| name.eq_ignore_ascii_case(beginning))
+        }
         None => pattern.eq_ignore_ascii_case(name),
     }
 }

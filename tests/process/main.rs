@@ -9,6 +9,7 @@ mod receiver;
 use std::{
     collections::BTreeSet,
     io::{BufRead, BufReader},
+    path::Path,
     process::{Child, Command, Stdio},
     sync::mpsc,
     thread,
@@ -28,10 +29,16 @@ struct Process {
     lines: mpsc::Receiver<String>,
     printed: Vec<String>,
     url: String,
+    signal: &'static str,
 }
 
 impl Process {
     fn start(endpoint: &str, protocol: &str, runtime: &str) -> Self {
+        Self::start_with(endpoint, protocol, runtime, Path::new(""))
+    }
+
+    /// With the file of the certificates to trust.
+    fn start_with(endpoint: &str, protocol: &str, runtime: &str, certificates: &Path) -> Self {
         let mut path = std::env::current_exe().unwrap();
         path.pop();
         path.pop();
@@ -43,6 +50,9 @@ impl Process {
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", endpoint)
             .env("OTEL_EXPORTER_OTLP_PROTOCOL", protocol)
             .env("OTEL_EXPORTER_OTLP_TIMEOUT", "2000")
+            .env("SSL_CERT_FILE", certificates)
+            // Notices are heard where no level is named for them.
+            .env("RUST_LOG", if runtime == "current-thread" { "graceful=info" } else { "info" })
             .env("OTEL_BSP_SCHEDULE_DELAY", "500")
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
@@ -58,7 +68,9 @@ impl Process {
             let lines = BufReader::new(stderr).lines().map_while(Result::ok);
             lines.map(|line| format!("stderr: {line}")).try_for_each(|line| errors.send(line))
         });
-        let mut process = Self { child, lines, printed: Vec::new(), url: String::new() };
+        // An orchestrator's, and Ctrl-C.
+        let signal = if runtime == "current-thread" { "-INT" } else { "-TERM" };
+        let mut process = Self { child, lines, printed: Vec::new(), url: String::new(), signal };
         let line = process.wait_for("Listening on ", 1);
         process.url = line.trim_start_matches("Listening on ").to_owned();
         process
@@ -108,7 +120,7 @@ impl Process {
         self.wait_for("slow begins", 5);
         let began = Instant::now();
         let pid = self.child.id().to_string();
-        assert!(Command::new("kill").args(["-TERM", &pid]).status().unwrap().success());
+        assert!(Command::new("kill").args([self.signal, &pid]).status().unwrap().success());
         slow.join().unwrap();
         let status = self.child.wait().unwrap();
         let took = began.elapsed();
@@ -197,6 +209,9 @@ fn assert_all(received: &Received, process: &Process, way: &str) {
     let slow = spans.iter().filter(|span| span.name == "GET /slow");
     assert_eq!(slow.count(), 5, "{way}");
 
+    let scopes = received.logs.iter().flat_map(|resource| &resource.scope_logs);
+    let scopes: BTreeSet<_> = scopes.map(|scope| &*scope.scope.as_ref().unwrap().name).collect();
+    assert!(scopes.is_subset(&["graceful", "tower_telemetry"].into()), "{way}: {scopes:?}");
     let records = received.log_records();
     let own = records.iter().filter(|record| !record.trace_id.is_empty());
     let mut exported: Vec<_> =
@@ -227,6 +242,30 @@ fn a_receiver_that_is_well() {
         assert_all(&receiver.received(), &process, &way);
         assert_eq!(process.notices(), [""; 0], "{way}");
         process.assert_only_own_lines();
+    });
+}
+
+/// Straight to a backend, that is; and not to one that nobody trusts.
+#[cfg(feature = "setup-tls")]
+#[test]
+fn a_receiver_behind_tls() {
+    each_way(|protocol, runtime| {
+        let way = format!("{protocol}, {runtime}");
+        let (receiver, certificate) = Receiver::start_with_tls();
+        let (_, other) = Receiver::start_with_tls();
+        let name = format!("tower-telemetry-{}-{}", std::process::id(), receiver.address.port());
+        let file = std::env::temp_dir().join(name);
+        std::fs::write(&file, certificate).unwrap();
+        let mut process = Process::start_with(&receiver.url(), protocol, runtime, &file);
+        process.fast(1000);
+        let (ended_well, _) = process.end_within_slow();
+        assert!(ended_well, "{way}: {:#?}", process.printed.last());
+        assert_all(&receiver.received(), &process, &way);
+
+        std::fs::write(&file, other).unwrap();
+        let mut process = Process::start_with(&receiver.url(), protocol, runtime, &file);
+        nothing_arrives(&mut process, &way);
+        std::fs::remove_file(&file).unwrap();
     });
 }
 

@@ -32,6 +32,7 @@ use opentelemetry_proto::tonic::{
 };
 use prost::Message;
 use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::{Request, Response, Status, codec::CompressionEncoding, service::Routes};
 
 /// What arrived, and how.
@@ -96,6 +97,10 @@ pub(crate) enum Mood {
 struct Shared(Arc<(Mutex<(Mood, Received)>, Condvar)>);
 
 impl Shared {
+    fn new() -> Self {
+        Self(Arc::new((Mutex::new((Mood::Takes, Received::default())), Condvar::new())))
+    }
+
     /// What to do with what came; it is kept if it is taken.
     async fn hear(
         &self,
@@ -125,18 +130,37 @@ pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     shared: Shared,
     runtime: Option<Runtime>,
+    tls: Option<TlsAcceptor>,
 }
 
 #[allow(dead_code)]
 impl Receiver {
+    /// One behind TLS, and the certificate by which to know it, as PEM.
+    pub(crate) fn start_with_tls() -> (Self, String) {
+        let rcgen::CertifiedKey { cert, signing_key } =
+            rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
+        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let provider = Arc::new(rustls::crypto::ring::default_provider());
+        let mut config = rustls::ServerConfig::builder_with_provider(provider)
+            .with_safe_default_protocol_versions()
+            .unwrap()
+            .with_no_client_auth()
+            .with_single_cert(vec![cert.der().clone()], key)
+            .unwrap();
+        config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
+        let tls = Some(TlsAcceptor::from(Arc::new(config)));
+        let address = "127.0.0.1:0".parse().unwrap();
+        let mut receiver = Self { address, shared: Shared::new(), runtime: None, tls };
+        receiver.resume();
+        (receiver, cert.pem())
+    }
+
     pub(crate) fn start() -> Self {
         Self::start_at("127.0.0.1:0".parse().unwrap())
     }
 
     pub(crate) fn start_at(address: SocketAddr) -> Self {
-        let shared =
-            Shared(Arc::new((Mutex::new((Mood::Takes, Received::default())), Condvar::new())));
-        let mut receiver = Self { address, shared, runtime: None };
+        let mut receiver = Self { address, shared: Shared::new(), runtime: None, tls: None };
         receiver.resume();
         receiver
     }
@@ -160,7 +184,13 @@ impl Receiver {
         };
         self.address = listener.local_addr().unwrap();
         let app = app(self.shared.clone());
-        runtime.spawn(async move { axum::serve(listener, app).await });
+        match self.tls.clone() {
+            None => runtime.spawn(async move { axum::serve(listener, app).await }),
+            Some(tls) => {
+                let listener = TlsListener { listener, tls };
+                runtime.spawn(async move { axum::serve(listener, app).await })
+            }
+        };
         self.runtime = Some(runtime);
     }
 
@@ -169,7 +199,8 @@ impl Receiver {
     }
 
     pub(crate) fn url(&self) -> String {
-        format!("http://{}", self.address)
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        format!("{scheme}://{}", self.address)
     }
 
     pub(crate) fn received(&self) -> Received {
@@ -194,6 +225,29 @@ impl Drop for Receiver {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_background();
         }
+    }
+}
+
+struct TlsListener {
+    listener: tokio::net::TcpListener,
+    tls: TlsAcceptor,
+}
+
+impl axum::serve::Listener for TlsListener {
+    type Io = TlsStream<tokio::net::TcpStream>;
+    type Addr = SocketAddr;
+
+    async fn accept(&mut self) -> (Self::Io, SocketAddr) {
+        loop {
+            let Ok((stream, address)) = self.listener.accept().await else { continue };
+            // Who doesn't trust the certificate goes away.
+            let Ok(stream) = self.tls.accept(stream).await else { continue };
+            return (stream, address);
+        }
+    }
+
+    fn local_addr(&self) -> std::io::Result<SocketAddr> {
+        self.listener.local_addr()
     }
 }
 

@@ -89,8 +89,12 @@ async fn the_code_says_where_to() {
     assert!(!format!("{otlp:?}{own:?}").contains("of"), "secrets are not printed");
     let telemetry =
         builder(&[]).with_otlp(otlp).with_signal_otlp(Signal::Traces, own).build().unwrap();
-    all_signals(&telemetry);
+    let telemetry = &telemetry;
+    all_signals(telemetry);
     telemetry.shutdown(LONG).await.unwrap();
+    for (path, headers) in receiver.received().requests.iter().chain(&other.received().requests) {
+        assert!(headers.get("x-leak").is_none(), "{path}: what the code doesn't say isn't sent");
+    }
     let paths = |receiver: &Receiver| {
         let mut paths: Vec<_> =
             receiver.received().requests.into_iter().map(|(path, _)| path).collect();
@@ -104,6 +108,20 @@ async fn the_code_says_where_to() {
     let header = &other.received().requests[0].1;
     assert_eq!(header["x-key"], "60% of it");
     assert_eq!(header["content-encoding"], "gzip");
+}
+
+/// Where variables are looked up elsewhere, a key in the process's environment goes nowhere.
+#[test]
+fn the_environment_is_not_asked() {
+    let status = std::process::Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "delivery::the_code_says_where_to"])
+        .env("OTEL_EXPORTER_OTLP_HEADERS", "x-leak=1")
+        .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-leak=2")
+        .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
+        .stdout(std::process::Stdio::null())
+        .status()
+        .unwrap();
+    assert!(status.success());
 }
 
 /// Set up, recorded and ended within each kind of runtime, by `shutdown` and by dropping.
@@ -216,8 +234,8 @@ fn exporting_logs_makes_no_logs() {
             ("OTEL_BLRP_SCHEDULE_DELAY", "10"),
         ]);
         let before = receiver.received().log_records().len();
-        let subscriber =
-            tracing_subscriber::registry().with(tower_telemetry::logs::bridge(&telemetry));
+        let subscriber = tracing_subscriber::registry()
+            .with(tower_telemetry::logs::bridge(telemetry.logger_provider()));
         // For this thread alone it would say nothing: the exporters' threads are others.
         let dispatch = tracing::Dispatch::new(subscriber);
         feedback::hear(dispatch.clone());

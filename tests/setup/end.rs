@@ -6,7 +6,10 @@ use std::{
 };
 
 use axum::{Router, body::Body, routing::get};
-use opentelemetry::trace::{Span, Tracer, TracerProvider};
+use opentelemetry::{
+    metrics::MeterProvider,
+    trace::{Span, Tracer, TracerProvider},
+};
 use tokio::{net::TcpListener, sync::Notify};
 use tower::ServiceExt;
 use tower_telemetry::{
@@ -15,7 +18,7 @@ use tower_telemetry::{
 };
 
 use crate::{
-    all_signals,
+    all_signals, log_records,
     receiver::{Mood, Receiver, nowhere},
     spans, telemetry,
 };
@@ -115,6 +118,215 @@ async fn a_long_deadline_is_used() {
     assert_eq!(receiver.received().spans().len(), 2);
 }
 
+const NO_TRACES: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
+const NO_LOGS: (&str, &str) = ("OTEL_LOGS_EXPORTER", "none");
+
+/// Metrics alone, with the deadline that is also the SDK's own, and the default.
+#[tokio::test]
+async fn metrics_that_are_not_delivered() {
+    let receiver = Receiver::start();
+    receiver.set(Mood::Hangs);
+    let down = format!("http://{}", nowhere());
+    let end = async |protocol: &str, url: &str| {
+        let telemetry = telemetry(&[
+            NO_TRACES,
+            NO_LOGS,
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", url),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ]);
+        telemetry.meter_provider().meter("test").u64_counter("c").build().add(1, &[]);
+        let undelivered = telemetry.shutdown(Duration::from_secs(5)).await.unwrap_err();
+        assert!(undelivered.metrics(), "{protocol}, {url}: {undelivered}");
+        assert_eq!((undelivered.spans(), undelivered.log_records()), (0, 0));
+    };
+    let url = receiver.url();
+    tokio::join!(
+        end("grpc", &url),
+        end("grpc", &down),
+        end("http/protobuf", &url),
+        end("http/protobuf", &down),
+    );
+}
+
+/// What is measured by a callback is waited for; what panics there is told.
+#[tokio::test]
+async fn metrics_that_are_slow_to_collect() {
+    let end = async |callback: fn()| {
+        let receiver = Receiver::start();
+        let telemetry =
+            telemetry(&[NO_TRACES, NO_LOGS, ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
+        let meter = telemetry.meter_provider().meter("test");
+        let _gauge = meter
+            .u64_observable_gauge("slow")
+            .with_callback(move |gauge| {
+                callback();
+                gauge.observe(1, &[]);
+            })
+            .build();
+        let outcome = telemetry.shutdown(Duration::from_secs(20)).await;
+        (outcome, receiver.received().metrics("slow").len())
+    };
+    // Longer than the SDK waits.
+    let slow = || std::thread::sleep(Duration::from_millis(5500));
+    let (slow, panicked) = tokio::join!(end(slow), end(|| panic!("as the test wants it")));
+    assert_eq!(slow, (Ok(()), 1));
+    assert!(panicked.0.unwrap_err().metrics());
+    assert_eq!(panicked.1, 0);
+}
+
+/// With deltas an export that failed is lost, whatever comes after it.
+#[test]
+fn deltas_that_are_not_delivered() {
+    use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, metric::Data};
+
+    for (refuses, complete) in [(false, true), (true, false)] {
+        let receiver = Receiver::start();
+        let telemetry = telemetry(&[
+            NO_TRACES,
+            NO_LOGS,
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta"),
+            ("OTEL_METRIC_EXPORT_INTERVAL", "50"),
+        ]);
+        let counter = telemetry.meter_provider().meter("test").u64_counter("c").build();
+        if refuses {
+            receiver.set(Mood::Refuses);
+            counter.add(5, &[]);
+            receiver.wait_for("a refused export", |received| !received.requests.is_empty());
+            receiver.set(Mood::Takes);
+        }
+        counter.add(1, &[]);
+        let received = receiver.wait_for("an export", |received| !received.metrics("c").is_empty());
+        let Some(Data::Sum(sum)) = &received.metrics("c")[0].data else { panic!("a sum") };
+        assert_eq!(sum.aggregation_temporality(), AggregationTemporality::Delta);
+        let ended = tokio::runtime::Builder::new_current_thread()
+            .build()
+            .unwrap()
+            .block_on(telemetry.shutdown(SHORT));
+        assert_eq!(ended.is_ok(), complete, "{ended:?}");
+    }
+}
+
+/// What a queue doesn't take is dropped and counted, and what it takes arrives.
+#[tokio::test]
+async fn queues_have_their_sizes() {
+    let receiver = Receiver::start();
+    receiver.set(Mood::Hangs);
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "50"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "30"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "10"),
+    ]);
+    spans(&telemetry, 100);
+    log_records(&telemetry, 100);
+    receiver.set(Mood::Takes);
+    let undelivered = telemetry.shutdown(Duration::from_secs(20)).await.unwrap_err();
+    assert_eq!((undelivered.spans(), undelivered.log_records()), (50, 70));
+    let received = receiver.received();
+    assert_eq!((received.spans().len(), received.log_records().len()), (50, 30));
+}
+
+/// A batch that can't be delivered is given up after its time, so the end need not wait for it.
+#[test]
+fn batches_are_given_up() {
+    let down = format!("http://{}", nowhere());
+    for protocol in ["grpc", "http/protobuf"] {
+        let telemetry = telemetry(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &down),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "300"),
+            ("OTEL_BLRP_EXPORT_TIMEOUT", "300"),
+            ("OTEL_METRIC_EXPORT_TIMEOUT", "300"),
+        ]);
+        let began = Instant::now();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        all_signals(&telemetry);
+        let ended = runtime.block_on(telemetry.shutdown(Duration::from_secs(60)));
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let undelivered = ended.unwrap_err();
+        assert_eq!((undelivered.spans(), undelivered.log_records()), (2, 1));
+        assert!(undelivered.metrics());
+    }
+}
+
+/// Until the delay is over nothing is sent, though the default's would be.
+#[test]
+fn delays_are_kept() {
+    let receiver = Receiver::start();
+    let hour = "3600000";
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_BSP_SCHEDULE_DELAY", hour),
+        ("OTEL_BLRP_SCHEDULE_DELAY", hour),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+    ]);
+    all_signals(&telemetry);
+    // The exports of metrics are the clock: six seconds, where the defaults are five and one.
+    let received = receiver.wait_for("metrics", |received| received.metrics("orders").len() >= 60);
+    assert!(received.traces.is_empty() && received.logs.is_empty());
+    drop(telemetry);
+    assert_eq!(receiver.received().spans().len(), 2);
+}
+
+/// No deadline at all, and one that nobody waits for any more.
+#[tokio::test]
+async fn deadlines_without_end() {
+    let receiver = Receiver::start();
+    let good = telemetry(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
+    spans(&good, 1);
+    assert_eq!(good.shutdown(Duration::MAX).await, Ok(()));
+
+    receiver.set(Mood::Hangs);
+    let left = telemetry(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
+    all_signals(&left);
+    let waits = tokio::time::timeout(Duration::from_millis(100), left.shutdown(Duration::MAX));
+    assert!(waits.await.is_err());
+    let began = Instant::now();
+    drop(left);
+    assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
+}
+
+/// A key in the path or the query of an endpoint is told to nobody.
+#[tokio::test]
+async fn a_key_in_an_endpoint_is_not_told() {
+    let url = format!("http://{}/s3cret?key=s3cret", nowhere());
+    let telemetry = telemetry(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &url)]);
+    spans(&telemetry, 1);
+    let undelivered = telemetry.shutdown(Duration::from_millis(300)).await.unwrap_err();
+    let text = format!("{undelivered} {undelivered:?} {telemetry:?}");
+    assert!(!text.contains("s3cret"), "{text}");
+}
+
+/// A second signal ends the delivery of telemetry too.
+#[tokio::test]
+async fn a_second_signal_ends_the_flush() {
+    let receiver = Receiver::start();
+    receiver.set(Mood::Hangs);
+    let telemetry = telemetry(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
+    spans(&telemetry, 1);
+    let told = Arc::new(Notify::new());
+    let signal = told.clone();
+    let shutdown = GracefulShutdown::new(telemetry)
+        .with_flush(Duration::from_secs(600))
+        .with_signal(move || signal.clone().notified_owned());
+    let server = tokio::spawn(shutdown.serve(|stop| async {
+        stop.await;
+        Ok::<(), std::io::Error>(())
+    }));
+    told.notify_one();
+    while receiver.received().requests.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    told.notify_one();
+    match server.await.unwrap() {
+        Err(ServeError::Undelivered(undelivered)) => assert_eq!(undelivered.spans(), 1),
+        other => panic!("{other:?}"),
+    }
+}
+
 /// Readiness, the delay, the drain, and telemetry last.
 #[tokio::test]
 async fn a_server_ends_in_order() {
@@ -124,7 +336,7 @@ async fn a_server_ends_in_order() {
     let told = Arc::new(Notify::new());
     let signal = told.clone();
     let shutdown = GracefulShutdown::new(telemetry)
-        .with_delay(Duration::from_millis(200))
+        .with_delay(Duration::from_secs(1))
         .with_drain(Duration::from_secs(10))
         .with_signal(move || signal.clone().notified_owned());
     let readiness = shutdown.readiness();
@@ -146,14 +358,16 @@ async fn a_server_ends_in_order() {
                     "done"
                 }),
             )
+            .route("/fast", get(|| async { "fast" }))
             .layer(layer)
     };
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}/slow", listener.local_addr().unwrap());
+    let url = |path: &str| format!("http://{}{path}", listener.local_addr().unwrap());
+    let (fast, slow) = (url("/fast"), url("/slow"));
     let server = tokio::spawn(
         shutdown.serve(|stop| axum::serve(listener, app).with_graceful_shutdown(stop)),
     );
-    let client = tokio::spawn(get_text(url));
+    let client = tokio::spawn(get_text(slow));
     entered.notified().await;
     assert_eq!(probe().await.unwrap().status(), 200);
     told.notify_one();
@@ -161,11 +375,12 @@ async fn a_server_ends_in_order() {
         tokio::task::yield_now().await;
     }
     assert_eq!(probe().await.unwrap().status(), 503);
+    assert_eq!(get_text(fast).await, "fast", "a new request is taken during the delay");
     assert!(receiver.received().spans().is_empty());
     finish.notify_one();
     assert_eq!(client.await.unwrap(), "done");
     server.await.unwrap().unwrap();
-    assert_eq!(receiver.received().spans().len(), 1);
+    assert_eq!(receiver.received().spans().len(), 2);
 }
 
 /// A request without an end can't keep a process alive, nor can a second signal be ignored.
@@ -249,7 +464,7 @@ fn suspicious_settings_are_told() {
             (
                 vec![("OTEL_EXPORTER_OTLP_ENDPOINT", "http://localhost:4317")],
                 &[
-                    "traces go by http/protobuf to http://localhost:4317/v1/traces",
+                    "traces go by http/protobuf to http://localhost:4317,",
                     "metrics go by",
                     "logs go by",
                     "OTEL_EXPORTER_OTLP_PROTOCOL=grpc",

@@ -6,6 +6,8 @@ mod pull;
 mod settings;
 mod views;
 
+#[path = "../debian/mod.rs"]
+mod debian;
 #[path = "../receiver/mod.rs"]
 mod receiver;
 
@@ -36,6 +38,17 @@ fn spans(telemetry: &Telemetry, count: usize) {
     }
 }
 
+fn log_records(telemetry: &Telemetry, count: usize) {
+    use opentelemetry::logs::{LogRecord, Logger, LoggerProvider};
+
+    let logger = telemetry.logger_provider().logger("test");
+    for _ in 0..count {
+        let mut record = logger.create_log_record();
+        record.set_body("record".into());
+        logger.emit(record);
+    }
+}
+
 /// A span with a child, a measurement, and a log record inside of it.
 fn all_signals(telemetry: &Telemetry) {
     use opentelemetry::metrics::MeterProvider;
@@ -47,7 +60,8 @@ fn all_signals(telemetry: &Telemetry) {
     tracer.start("pay").end();
     let counter = telemetry.meter_provider().meter("shop").u64_counter("orders").build();
     counter.add(3, &[KeyValue::new("kind", "gift")]);
-    let subscriber = tracing_subscriber::registry().with(tower_telemetry::logs::bridge(telemetry));
+    let subscriber = tracing_subscriber::registry()
+        .with(tower_telemetry::logs::bridge(telemetry.logger_provider()));
     tracing::subscriber::with_default(subscriber, || {
         tracing::info!(target: "shop", amount = 3, "ordered");
     });

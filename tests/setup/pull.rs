@@ -2,8 +2,7 @@
 
 use std::{
     fs,
-    io::Write,
-    process::{Command, Stdio},
+    process::Stdio,
     time::{Duration, Instant},
 };
 
@@ -19,7 +18,10 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_telemetry::{MetricsLayer, Telemetry};
 
-use crate::builder;
+use crate::{
+    builder,
+    debian::{installed, promtool_on},
+};
 
 fn telemetry() -> Telemetry {
     builder(&[
@@ -145,37 +147,14 @@ async fn not_asked_for() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
-/// The program of this name, or None, said loudly.
-fn installed(program: &str) -> Option<Command> {
-    match Command::new(program).arg("--version").output() {
-        Ok(output) if output.status.success() => Some(Command::new(program)),
-        _ => {
-            eprintln!(
-                "\n==== NOT TESTED: {program} is not installed (Debian: apt install prometheus) ====\n"
-            );
-            None
-        }
-    }
-}
-
 #[tokio::test]
 async fn promtool_finds_no_fault() {
-    let Some(mut promtool) = installed("promtool") else { return };
     let telemetry = telemetry();
     let app = app(&telemetry);
     ask(&app, Request::get("/users/7").body(Body::empty()).unwrap()).await;
     let (_, body) = metrics(&app, "text/plain").await;
-    let mut check = promtool
-        .args(["check", "metrics"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .unwrap();
-    check.stdin.take().unwrap().write_all(body.as_bytes()).unwrap();
-    let output = check.wait_with_output().unwrap();
-    let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() && text.is_empty(), "{text}{body}");
+    let Some(faults) = promtool_on(&body) else { return };
+    assert_eq!(faults, "", "{body}");
 }
 
 /// Prometheus scrapes, in the format it prefers, and answers queries with what it found.

@@ -30,6 +30,7 @@ const LONG: Duration = Duration::from_secs(20);
 fn what_cannot_be_meant_is_an_error() {
     let ok = ["", " "];
     let numbers = ["x", "-1", "0", "1.5", "99999999999999999999999"];
+    let sizes = ["x", "-1", "0", "1.5", "1000001"];
     let rows: &[(&str, &[&str], &str)] = &[
         ("OTEL_SDK_DISABLED", &["yes", "1"], "true, false"),
         (
@@ -69,11 +70,11 @@ fn what_cannot_be_meant_is_an_error() {
         ),
         ("OTEL_BSP_SCHEDULE_DELAY", &numbers, "milliseconds, from 1"),
         ("OTEL_BSP_EXPORT_TIMEOUT", &numbers, "milliseconds, from 1"),
-        ("OTEL_BSP_MAX_QUEUE_SIZE", &numbers, "a number from 1"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", &sizes, "a number from 1 to 1000000"),
         ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", &["0", "2049"], "a number from 1"),
         ("OTEL_BLRP_SCHEDULE_DELAY", &numbers, "milliseconds, from 1"),
         ("OTEL_BLRP_EXPORT_TIMEOUT", &numbers, "milliseconds, from 1"),
-        ("OTEL_BLRP_MAX_QUEUE_SIZE", &numbers, "a number from 1"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", &sizes, "a number from 1 to 1000000"),
         ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", &["0", "2049"], "a number from 1"),
         ("OTEL_METRIC_EXPORT_INTERVAL", &numbers, "milliseconds, from 1"),
         ("OTEL_METRIC_EXPORT_TIMEOUT", &numbers, "milliseconds, from 1"),
@@ -124,6 +125,8 @@ fn settings_in_code_are_checked_too() {
     let rows = [
         (builder(&[]).with_otlp(Otlp::new().with_endpoint("nowhere")), "Otlp::with_endpoint"),
         (builder(&[]).with_otlp(Otlp::new().with_header("a b", "s3cret")), "Otlp::with_header"),
+        (builder(&[]).with_otlp(Otlp::new().with_timeout(Duration::ZERO)), "Otlp::with_timeout"),
+        (builder(&[]).with_metric_interval(Duration::ZERO), "with_metric_interval"),
         (builder(&[]).with_boundaries("a", [2.0, 1.0]), "with_boundaries"),
         (builder(&[]).with_boundaries("a", [f64::NAN]), "with_boundaries"),
         (builder(&[]).with_cardinality_limit("a", 0), "with_cardinality_limit"),
@@ -266,7 +269,7 @@ async fn endpoints() {
     }
 }
 
-/// A header or a timeout of one signal goes before the general one.
+/// A header or a compression of one signal goes before the general one.
 #[tokio::test]
 async fn settings_of_one_signal() {
     let receiver = Receiver::start();
@@ -276,7 +279,6 @@ async fn settings_of_one_signal() {
         ("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-key=own"),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "gzip"),
         ("OTEL_EXPORTER_OTLP_LOGS_COMPRESSION", "none"),
-        ("OTEL_EXPORTER_OTLP_METRICS_TIMEOUT", "4000"),
     ]);
     all_signals(&telemetry);
     telemetry.shutdown(LONG).await.unwrap();
@@ -482,9 +484,16 @@ fn disabled() {
     let span = telemetry.tracer_provider().tracer("test").start("span");
     assert!(!span.span_context().is_valid());
     drop(telemetry);
-    // What can't be meant is still told.
-    let variables = [("OTEL_SDK_DISABLED", "true"), ("OTEL_TRACES_SAMPLER", "sometimes")];
-    assert!(builder(&variables).build().is_err());
+    // Whoever switches telemetry off may do so because of a setting.
+    let variables = [
+        ("OTEL_SDK_DISABLED", "true"),
+        ("OTEL_TRACES_SAMPLER", "sometimes"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", "nowhere"),
+        ("OTEL_EXPORTER_OTLP_HEADERS", "nothing"),
+    ];
+    drop(builder(&variables).build().unwrap());
+    let unused = [("OTEL_TRACES_EXPORTER", "none"), ("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", "no")];
+    drop(builder(&unused).build().unwrap());
 }
 
 /// For a first run: the console, until the environment says where to.

@@ -23,8 +23,8 @@ const SIGNALS: [&str; 3] = ["propagation", "span", "metrics"];
 const BESIDE: [(&str, &[&str]); 7] = [
     ("attempts", &["observe"]),
     ("axum", &["convention"]),
-    ("logs", &["setup"]),
-    ("prometheus", &["setup"]),
+    ("logs", &[]),
+    ("prometheus", &[]),
     ("reqwest", &["attempts", "convention", "observe", "telemetry"]),
     ("reqwest_middleware", &["convention", "observe", "reqwest", "telemetry"]),
     ("setup", &["logs", "percent", "prometheus", "propagation"]),

@@ -1,0 +1,39 @@
+//! Records of the `log` crate under the name of who made them.
+
+use std::time::Duration;
+
+use opentelemetry::{
+    InstrumentationScope,
+    logs::{AnyValue, LogRecord},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    logs::{LogProcessor, SdkLogRecord},
+};
+
+/// A record that comes from `log` by way of `tracing` has the target `log`, and its own in a field.
+#[derive(Debug)]
+pub(super) struct LogTarget;
+
+impl LogProcessor for LogTarget {
+    fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
+        if record.target().is_none_or(|target| target != "log") {
+            return;
+        }
+        let target = record.attributes_iter().find_map(|(key, value)| match value {
+            AnyValue::String(target) if key.as_str() == "log.target" => Some(target.to_string()),
+            _ => None,
+        });
+        if let Some(target) = target {
+            record.set_target(target);
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
