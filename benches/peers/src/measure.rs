@@ -1,0 +1,121 @@
+//! Time, allocations and instructions.
+
+use std::{process::Command, time::Instant};
+
+use peers::{Row, Sdk, Workload, exchange_all, rows};
+
+/// Nanoseconds for each request: of each row, in each round.
+pub(crate) struct Times(Vec<Vec<f64>>);
+
+impl Times {
+    /// What a row adds to the first: the median of the rounds' differences.
+    pub(crate) fn added(&self, row: usize) -> f64 {
+        median(self.differences(row))
+    }
+
+    /// What a row adds, as a part of what another adds. Rows of a round are neighbours in time, so
+    /// what disturbs one mostly disturbs both.
+    pub(crate) fn ratio(&self, row: usize, reference: usize) -> f64 {
+        let ratios = self.differences(row).zip(self.differences(reference));
+        median(ratios.map(|(row, reference)| row / reference))
+    }
+
+    fn differences(&self, row: usize) -> impl Iterator<Item = f64> {
+        self.0[row].iter().zip(&self.0[0]).map(|(row, bare)| row - bare)
+    }
+}
+
+/// Times rows in rounds, each time in another order.
+pub(crate) fn times(workload: Workload, rows: &mut [Row]) -> Times {
+    let mut times = vec![Vec::new(); rows.len()];
+    for round in 0..WARM_UP + ROUNDS {
+        for i in 0..rows.len() {
+            let i = (i + round) % rows.len();
+            let mut nanoseconds = 0;
+            for _ in 0..BATCHES {
+                let requests = (0..BATCH).map(|_| workload.request()).collect();
+                let started = Instant::now();
+                exchange_all(&mut rows[i].service, requests);
+                nanoseconds += started.elapsed().as_nanos();
+            }
+            if round >= WARM_UP {
+                times[i].push(nanoseconds as f64 / (BATCHES * BATCH) as f64);
+            }
+        }
+    }
+    Times(times)
+}
+
+pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    values[values.len() / 2]
+}
+
+/// The allocations of all rows, in order, by the program that counts them.
+pub(crate) fn allocations() -> Vec<u64> {
+    let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+    let counted = Command::new(env!("CARGO"))
+        .args(["run", "--quiet", "--release", "--bin", "allocations", "--manifest-path", manifest])
+        .output()
+        .expect("cargo is there");
+    let counted = String::from_utf8(counted.stdout).expect("numbers are text");
+    counted.lines().map(|line| line.parse().expect("each line is a number")).collect()
+}
+
+/// The instructions of a row for one request, counted by valgrind where that is installed.
+pub(crate) struct Instructions {
+    has_valgrind: bool,
+}
+
+impl Instructions {
+    pub(crate) fn new() -> Self {
+        let has_valgrind = Command::new("valgrind").arg("--version").output().is_ok();
+        if !has_valgrind {
+            eprintln!("!!! valgrind is not installed: no instructions are counted");
+        }
+        Self { has_valgrind }
+    }
+
+    pub(crate) fn of(&mut self, workload: Workload, row: &str) -> Option<u64> {
+        let program = std::env::current_exe().ok().filter(|_| self.has_valgrind)?;
+        let output = Command::new("valgrind")
+            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
+            .arg("--toggle-collect=*exchange_all*")
+            .arg(program)
+            .args([COUNT, &format!("{workload:?}"), row])
+            .output()
+            .expect("valgrind runs");
+        let told = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = told.lines().find_map(|line| line.split_once("Collected :"));
+        let Some((_, count)) = line else {
+            panic!("valgrind counted nothing of {row}: {told}");
+        };
+        let count: u64 = count.trim().parse().expect("the count is a number");
+        Some(count / (BATCH as u64))
+    }
+}
+
+/// What valgrind runs: one row, and nothing else to count than its requests.
+pub(crate) fn run_for_valgrind(workload: &str, row: &str) {
+    let named = |known: &&Workload| format!("{known:?}") == workload;
+    let workload = *Workload::ALL.iter().find(named).expect("there is such a workload");
+    let sdk = Sdk::silent();
+    if workload != Workload::W4 {
+        sdk.install();
+        tracing::dispatcher::set_global_default(sdk.subscriber.clone()).expect("there is no other");
+    }
+    let mut rows = rows(workload, &sdk).into_iter();
+    let mut row = rows.find(|known| known.name == row).expect("there is such a row");
+    for _ in 0..3 {
+        peers::exchange(&mut row.service, workload.request());
+    }
+    exchange_all(&mut row.service, (0..BATCH).map(|_| workload.request()).collect());
+}
+
+pub(crate) const COUNT: &str = "--count";
+
+const BATCH: usize = 200;
+const BATCHES: usize = 5;
+const ROUNDS: usize = 201;
+const WARM_UP: usize = 5;

@@ -1,0 +1,37 @@
+//! What callers send.
+
+use axum::body::Body;
+use http::{HeaderValue, Request};
+
+use crate::Workload;
+
+pub(crate) fn of(workload: Workload) -> Request<Body> {
+    if workload == Workload::Client {
+        return outbound();
+    }
+    let flags = if workload == Workload::W2 { "00" } else { "01" };
+    let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+    let mut request = Request::get("/users/42")
+        .header("host", "api.example.com")
+        .header(
+            "user-agent",
+            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
+        )
+        .header("accept", "application/json")
+        .header("accept-encoding", "gzip, deflate, br")
+        .header("traceparent", parent)
+        .body(Body::empty())
+        .expect("the request is valid");
+    if workload != Workload::W1n && workload != Workload::W4 {
+        let state = HeaderValue::from_static("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE");
+        request.headers_mut().insert("tracestate", state);
+    }
+    request
+}
+
+fn outbound() -> Request<Body> {
+    Request::get("https://api.example.com/users/42")
+        .header("accept", "application/json")
+        .body(Body::empty())
+        .expect("the request is valid")
+}
