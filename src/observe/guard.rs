@@ -1,23 +1,25 @@
 //! Ends an exchange exactly once.
 
+use std::sync::Arc;
+
 use http::response;
 use opentelemetry::ContextGuard;
 
-use super::{Exchange, Observer};
+use super::{Exchange, Observer, service::Shared};
 use crate::end::End;
 
 /// Owns an exchange and the observer's state of it, and travels with them: from the call to the
 /// response future, and on to the response body. Its `Drop` ends what nobody else has ended.
 #[derive(Debug)]
 pub(super) struct Guard<O: Observer> {
-    observer: O,
+    shared: Arc<Shared<O>>,
     exchange: Exchange,
     state: Option<O::State>,
 }
 
 impl<O: Observer> Guard<O> {
-    pub(super) fn new(observer: O, exchange: Exchange, state: O::State) -> Self {
-        Self { observer, exchange, state: Some(state) }
+    pub(super) fn new(shared: Arc<Shared<O>>, exchange: Exchange, state: O::State) -> Self {
+        Self { shared, exchange, state: Some(state) }
     }
 
     /// Makes the exchange's context current.
@@ -40,10 +42,10 @@ impl<O: Observer> Guard<O> {
     pub(super) fn respond(&mut self, head: &mut response::Parts, exact: Option<u64>) {
         // The user's hooks run here: if one panics, that is how the exchange ended.
         let unwinding = Unwinding(self);
-        let Self { observer, exchange, state } = &mut *unwinding.0;
+        let Self { shared, exchange, state } = &mut *unwinding.0;
         exchange.respond(head, exact);
         if let Some(state) = state {
-            observer.on_response(exchange, state, head);
+            shared.observer.on_response(exchange, state, head);
         }
         std::mem::forget(unwinding);
         if self.exchange.ends_with(head.status) {
@@ -63,7 +65,7 @@ impl<O: Observer> Guard<O> {
         self.exchange.end(end);
         // Taken first: whatever the observer does, it hears of one end.
         if let Some(state) = self.state.take() {
-            self.observer.on_end(&self.exchange, state);
+            self.shared.observer.on_end(&self.exchange, state);
         }
     }
 

@@ -1,6 +1,9 @@
 //! The one middleware of this crate.
 
-use std::task::{Context, Poll};
+use std::{
+    sync::Arc,
+    task::{Context, Poll},
+};
 
 use http::{Request, Response};
 use http_body::Body;
@@ -36,16 +39,22 @@ impl<S, O: Clone> Layer<S> for ObserveLayer<O> {
 ///
 /// It works over any service of HTTP requests whose response body is a [`Body`]; requests may have
 /// a body of any type. Responses, errors and bodies pass through untouched.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct Observe<S, O> {
     inner: S,
-    convention: Convention,
-    observer: O,
+    shared: Arc<Shared<O>>,
+}
+
+/// What the exchanges of a service share, behind one pointer: services are cloned for each request.
+#[derive(Debug)]
+pub(super) struct Shared<O> {
+    pub(super) convention: Convention,
+    pub(super) observer: O,
 }
 
 impl<S, O> Observe<S, O> {
     pub(crate) fn new(inner: S, convention: Convention, observer: O) -> Self {
-        Self { inner, convention, observer }
+        Self { inner, shared: Arc::new(Shared { convention, observer }) }
     }
 
     /// The service inside.
@@ -64,11 +73,17 @@ impl<S, O> Observe<S, O> {
     }
 }
 
+impl<S: Clone, O> Clone for Observe<S, O> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared) }
+    }
+}
+
 impl<S, O, ReqB, ResB> Service<Request<ReqB>> for Observe<S, O>
 where
     S: Service<Request<ReqB>, Response = Response<ResB>>,
     S::Error: 'static,
-    O: Observer + Clone,
+    O: Observer,
     ResB: Body,
     ResB::Error: 'static,
 {
@@ -86,10 +101,11 @@ where
             return ResponseFuture::new(self.inner.call(request), None);
         }
         let (mut head, body) = request.into_parts();
-        let mut exchange = Exchange::begin(&self.convention, &head);
-        let state = self.observer.on_request(&mut exchange, &mut head);
+        let Shared { convention, observer } = &*self.shared;
+        let mut exchange = Exchange::begin(convention, &head);
+        let state = observer.on_request(&mut exchange, &mut head);
         exchange.mark(&mut head.extensions);
-        let mut guard = Guard::new(self.observer.clone(), exchange, state);
+        let mut guard = Guard::new(Arc::clone(&self.shared), exchange, state);
         let _attached = guard.attach();
         let future = guard.watch(|| self.inner.call(Request::from_parts(head, body)));
         ResponseFuture::new(future, Some(guard))
