@@ -13,7 +13,7 @@ use opentelemetry::{
 use tower_layer::Layer;
 
 use crate::{
-    convention::{Convention, Instrument, LabelSet},
+    convention::{Convention, Instrument},
     observe::{Exchange, Observe, Observer, Signal},
 };
 
@@ -280,9 +280,9 @@ impl Instruments {
     }
 }
 
-/// An exchange that is measured, and the labels by which it is counted as active.
+/// An exchange that is measured, and counted as active where there is an instrument of that.
 #[derive(Debug)]
-pub struct Active(Option<LabelSet>);
+pub struct Active(());
 
 impl Observer for MetricsObserver {
     type State = Option<Active>;
@@ -291,27 +291,30 @@ impl Observer for MetricsObserver {
         if !exchange.claim(Signal::Metrics) || !exchange.is_recorded() {
             return None;
         }
-        exchange.read_facts(head);
-        let convention = exchange.convention();
-        let labels = convention.active_labels(exchange.facts()?);
-        if let Some(labels) = &labels {
-            self.instruments(convention).active_requests.add(1, labels);
+        if self.shared.settings.has_body_sizes {
+            exchange.read_body_size(head);
         }
-        Some(Active(labels))
+        exchange.read_request(head);
+        let convention = exchange.convention();
+        if let Some(labels) = convention.active_labels(exchange.facts()?) {
+            self.instruments(convention).active_requests.add(1, &labels);
+        }
+        Some(Active(()))
     }
 
     fn on_response(&self, _: &Exchange, _: &mut Self::State, _: &mut response::Parts) {}
 
     fn on_end(&self, exchange: &Exchange, state: Self::State) {
-        let (Some(Active(active)), Some(facts)) = (state, exchange.facts()) else { return };
+        let (Some(Active(())), Some(facts)) = (state, exchange.facts()) else { return };
         let convention = exchange.convention();
         let instruments = self.instruments(convention);
-        let labels = convention.end_labels(facts);
         let seconds = exchange.elapsed().as_secs_f64();
-        let Some(active) = active else {
-            return instruments.call_duration.record(seconds, &labels);
+        // What it was counted by is still known, and is not kept: it would travel with the response.
+        let Some(active) = convention.active_labels(facts) else {
+            return instruments.call_duration.record(seconds, &convention.call_labels(facts));
         };
         instruments.active_requests.add(-1, &active);
+        let labels = convention.end_labels(facts, active);
         instruments.duration.record(seconds, &labels);
         if let Some(sizes) = &instruments.body_sizes {
             if let Some(size) = facts.request_body_size() {

@@ -258,7 +258,8 @@ impl Observer for SpanObserver {
         if !is_public && self.skips() {
             return None;
         }
-        exchange.read_facts(head);
+        exchange.read_ends(head);
+        let started_at = exchange.read_clock();
         exchange.count_attempt();
         let (convention, facts) = (exchange.convention(), exchange.facts()?);
         let own_name = convention.overridden_name(head);
@@ -266,7 +267,7 @@ impl Observer for SpanObserver {
         let mut builder =
             SpanBuilder::from_name(own_name.unwrap_or_else(|| Convention::span_name(facts)))
                 .with_kind(convention.span_kind())
-                .with_start_time(exchange.started_at());
+                .with_start_time(started_at);
         builder.attributes = Some(convention.request_attributes(facts, head));
         let context = exchange.context();
         let started = if is_public {

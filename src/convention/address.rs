@@ -41,11 +41,13 @@ pub(crate) fn server_ends<'a>(
         Some(HostPort { host, port }) => Some((Cow::Owned(host.to_owned()), port)),
         None => requested_host(head).map(|server| (Cow::Borrowed(server.host), server.port)),
     };
-    let scheme = original
-        .as_ref()
-        .and_then(|hop| hop.scheme)
-        .or_else(|| head.uri.scheme_str().and_then(scheme));
+    let scheme = original.as_ref().and_then(|hop| hop.scheme).or_else(|| requested_scheme(head));
     Ends { server, client, scheme }
+}
+
+/// The scheme that a request names.
+pub(crate) fn requested_scheme(head: &request::Parts) -> Option<&'static str> {
+    head.uri.scheme_str().and_then(scheme)
 }
 
 /// The host that a request names: that of its URI, else its `Host`.

@@ -4,7 +4,6 @@
 use std::{
     net::{IpAddr, SocketAddr},
     ops::DerefMut,
-    sync::Arc,
     time::Duration,
 };
 
@@ -19,6 +18,7 @@ use super::{
     protocol::Protocol,
     route::RouteSlot,
     rpc::Call,
+    template::Template,
 };
 use crate::end::End;
 
@@ -28,15 +28,16 @@ use crate::end::End;
 /// asks, and completed when the response head and the end are there.
 #[derive(Debug)]
 pub struct Facts {
-    pub(super) call: Option<Call>,
+    // Behind a pointer, for the facts travel with the response: from the future to its body.
+    pub(super) call: Option<Box<Call>>,
     pub(super) method: Method,
     pub(super) scheme: Option<StringValue>,
-    pub(super) version: Option<&'static str>,
+    pub(super) version: Option<Version>,
     pub(super) server: Option<(StringValue, Option<u16>)>,
     pub(super) client: Option<IpAddr>,
     pub(super) peer: Option<SocketAddr>,
     /// `http.route` on a server, `url.template` on a client.
-    pub(super) route: Option<Arc<str>>,
+    pub(super) route: Option<Template>,
     pub(super) resend_count: u32,
     slot: Option<RouteSlot>,
     pub(super) status: Option<StatusCode>,
@@ -44,6 +45,7 @@ pub struct Facts {
     pub(super) labels: Vec<KeyValue>,
     handler_labels: Option<Labels>,
     request_size: Option<u64>,
+    has_ends: bool,
 }
 
 /// The exact length of a request's body, for a request without a `Content-Length`.
@@ -75,7 +77,7 @@ impl Facts {
 
     /// The route template of a server, or the URL template of a client, where it is known by now.
     pub fn route(&self) -> Option<&str> {
-        self.route.as_deref()
+        self.route.as_ref().map(Template::as_str)
     }
 
     /// `error.type`: the kind of error that the exchange ended with.
@@ -90,7 +92,13 @@ impl Facts {
 
     /// What explains the error beyond its type, where the protocol has a message for it.
     pub(crate) fn error_message(&self) -> Option<&str> {
-        self.call.as_ref().and_then(Call::message)
+        self.call.as_ref()?.message()
+    }
+
+    /// Takes note of a template, where there is one.
+    fn set_route(&mut self, template: Option<&str>) {
+        let template = template.filter(|template| !template.is_empty());
+        self.route = template.map(|template| Template::new(self.method.name(), template));
     }
 
     pub(super) fn push_server(&self, attributes: &mut impl Extend<KeyValue>) {
@@ -101,7 +109,8 @@ impl Facts {
     }
 
     pub(super) fn protocol_version(&self) -> Option<KeyValue> {
-        self.version.map(|version| KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version))
+        let version = protocol_version(self.version?)?;
+        Some(KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version))
     }
 
     pub(super) fn push_peer(&self, attributes: &mut impl Extend<KeyValue>) {
@@ -130,7 +139,7 @@ impl Facts {
 
     /// Whether the status of a gRPC call is still to come.
     pub(crate) fn awaits_status(&self) -> bool {
-        self.call.as_ref().is_some_and(Call::awaits_status)
+        self.call.as_ref().is_some_and(|call| call.awaits_status())
     }
 
     /// Tells how often the request was sent before.
@@ -153,11 +162,11 @@ impl Convention {
         let settings = self.settings();
         let protocol = self.protocol_of(head);
         let mut facts = Facts {
-            call: (protocol == Protocol::Grpc).then(|| self.read_call(head)),
+            call: (protocol == Protocol::Grpc).then(|| Box::new(self.read_call(head))),
             method: Method::new(&settings.known_methods, &head.method, settings.value_limit),
             scheme: None,
             version: match settings.side {
-                Side::Server => protocol_version(head.version),
+                Side::Server => Some(head.version),
                 // Negotiated below: the response tells.
                 Side::Client => None,
             },
@@ -171,9 +180,8 @@ impl Convention {
             error_type: None,
             labels: settings.request_labels.as_ref().map(|hook| hook(head)).unwrap_or_default(),
             handler_labels: None,
-            request_size: announced_length(&head.headers).or_else(|| {
-                head.extensions.get::<RequestBodySize>().map(|RequestBodySize(bytes)| *bytes)
-            }),
+            request_size: None,
+            has_ends: false,
         };
         match settings.side {
             Side::Server => self.read_server(head, &mut facts, is_nested),
@@ -189,12 +197,11 @@ impl Convention {
             self.read_call_response(call, head);
         }
         if self.side() == Side::Client {
-            facts.version = protocol_version(head.version);
+            facts.version = Some(head.version);
             facts.peer = answering_peer(&head.extensions);
         }
         if facts.route.is_none() && self.side() == Side::Server {
-            let route = head.extensions.get::<Route>().map(Route::template);
-            facts.route = route.and_then(not_empty);
+            facts.set_route(head.extensions.get::<Route>().map(Route::as_str));
         }
         if let Some(hook) = &self.settings().response_labels {
             for label in hook(head) {
@@ -206,8 +213,8 @@ impl Convention {
     /// Adds what is known at the end, and judges it.
     pub(crate) fn read_end(&self, facts: &mut Facts, end: &End<'_>, elapsed: Duration) {
         if facts.route.is_none() {
-            let slot = facts.slot.as_ref().and_then(RouteSlot::get);
-            facts.route = slot.map(Route::template).and_then(not_empty);
+            let slot = facts.slot.take();
+            facts.set_route(slot.as_ref().and_then(RouteSlot::get).map(Route::as_str));
         }
         if let Some(added) = &facts.handler_labels {
             added.append_to(&mut facts.labels);
@@ -219,6 +226,30 @@ impl Convention {
     }
 
     fn read_server(&self, head: &mut request::Parts, facts: &mut Facts, is_nested: bool) {
+        if facts.call.is_some() {
+            return;
+        }
+        let settings = self.settings();
+        match &settings.trusted {
+            // The proxies tell the scheme, which is a label.
+            Some(_) => self.read_ends(facts, head),
+            None => facts.scheme = Some(self.scheme(address::requested_scheme(head))),
+        }
+        match settings.route.as_ref().and_then(|hook| hook(head)) {
+            Some(route) => facts.set_route(Some(route.as_str())),
+            None => facts.set_route(Route::matched(&head.extensions)),
+        }
+        if facts.route.is_none() {
+            facts.slot = Some(RouteSlot::of(&mut head.extensions, is_nested));
+        }
+    }
+
+    /// Adds who talks to whom on a server, which is told on spans alone.
+    pub(crate) fn read_ends(&self, facts: &mut Facts, head: &request::Parts) {
+        if facts.has_ends || self.side() == Side::Client {
+            return;
+        }
+        facts.has_ends = true;
         let settings = self.settings();
         facts.peer = settings
             .peer
@@ -234,27 +265,27 @@ impl Convention {
         let ends = address::server_ends(head, facts.peer, settings.trusted.as_ref());
         facts.client = ends.client;
         facts.server = ends.server.map(|(host, port)| (self.host(&host), port));
-        facts.scheme = Some(ends.scheme.or(settings.scheme).unwrap_or("http").into());
-        facts.route = settings
-            .route
-            .as_ref()
-            .and_then(|hook| hook(head))
-            .map(|route| route.template())
-            .or_else(|| {
-                Route::matched(&head.extensions).map(|route| settings.strings.intern(route))
-            })
-            .and_then(not_empty);
-        if facts.route.is_none() {
-            facts.slot = Some(RouteSlot::of(&mut head.extensions, is_nested));
-        }
-        if facts.request_size.is_none() && has_no_body(head) {
-            facts.request_size = Some(0);
-        }
+        facts.scheme = Some(self.scheme(ends.scheme));
+    }
+
+    /// Adds the length of the request's body, which is measured where that is asked for.
+    pub(crate) fn read_body_size(&self, facts: &mut Facts, head: &request::Parts) {
+        let announced = announced_length(&head.headers).or_else(|| {
+            head.extensions.get::<RequestBodySize>().map(|RequestBodySize(bytes)| *bytes)
+        });
+        let is_empty = || {
+            let is_answered = self.side() == Side::Server && facts.call.is_none();
+            (is_answered && has_no_body(head)).then_some(0)
+        };
+        facts.request_size = announced.or_else(is_empty);
+    }
+
+    fn scheme(&self, requested: Option<&'static str>) -> StringValue {
+        requested.or(self.settings().scheme).unwrap_or("http").into()
     }
 
     fn read_client(&self, head: &request::Parts, facts: &mut Facts) {
-        let template = head.extensions.get::<UrlTemplate>().map(UrlTemplate::template);
-        facts.route = template.and_then(not_empty);
+        facts.set_route(head.extensions.get::<UrlTemplate>().map(UrlTemplate::as_str));
         let origin = self.settings().origin.as_ref();
         // A channel sends its calls to its origin, whatever host they name.
         let requested = match (&facts.call, origin) {
@@ -296,10 +327,6 @@ fn has_no_body(head: &request::Parts) -> bool {
     head.version < Version::HTTP_2
         && !head.headers.contains_key(header::CONTENT_LENGTH)
         && !head.headers.contains_key(header::TRANSFER_ENCODING)
-}
-
-fn not_empty(template: Arc<str>) -> Option<Arc<str>> {
-    Some(template).filter(|template| !template.is_empty())
 }
 
 /// The socket peer of a response, as hyper-util's connector tells it.

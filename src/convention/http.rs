@@ -10,31 +10,40 @@ use super::{
     capture::utf8,
     labels::LabelSet,
     names::{self, OTHER},
+    protocol::EndAttributes,
     redact,
 };
 use crate::end::End;
 
 /// A request method as it is recorded.
 #[derive(Debug)]
-pub(super) struct Method {
-    known: Option<StringValue>,
-    original: Option<String>,
+pub(super) enum Method {
+    Known(StringValue),
+    /// As it was sent, cut.
+    Other(Box<str>),
 }
 
 impl Method {
     pub(super) fn new(known: &[StringValue], method: &http::Method, limit: usize) -> Self {
-        let known = known.iter().find(|known| known.as_str() == method.as_str()).cloned();
-        let original = known.is_none().then(|| redact::cap(method.as_str(), limit).to_owned());
-        Self { known, original }
+        match known.iter().find(|known| known.as_str() == method.as_str()) {
+            Some(known) => Self::Known(known.clone()),
+            None => Self::Other(redact::cap(method.as_str(), limit).into()),
+        }
     }
 
     fn value(&self) -> StringValue {
-        self.known.clone().unwrap_or_else(|| OTHER.into())
+        match self {
+            Self::Known(method) => method.clone(),
+            Self::Other(_) => OTHER.into(),
+        }
     }
 
     /// The method in a span's name.
-    fn name(&self) -> &str {
-        self.known.as_ref().map_or("HTTP", StringValue::as_str)
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Known(method) => method.as_str(),
+            Self::Other(_) => "HTTP",
+        }
     }
 }
 
@@ -66,10 +75,10 @@ pub(super) fn protocol_version(version: Version) -> Option<&'static str> {
 impl Convention {
     /// `{method} {route}`, else `{method}`.
     pub(super) fn http_name(facts: &Facts) -> Cow<'static, str> {
-        match (&facts.route, &facts.method.known) {
-            (Some(route), _) => Cow::Owned([facts.method.name(), " ", route].concat()),
-            (None, None) => Cow::Borrowed("HTTP"),
-            (None, Some(method)) => KNOWN_METHODS
+        match (&facts.route, &facts.method) {
+            (Some(route), method) => route.span_name(method.name()),
+            (None, Method::Other(_)) => Cow::Borrowed("HTTP"),
+            (None, Method::Known(method)) => KNOWN_METHODS
                 .into_iter()
                 .find(|known| *known == method.as_str())
                 .map_or_else(|| Cow::Owned(method.to_string()), Cow::Borrowed),
@@ -83,8 +92,9 @@ impl Convention {
         head: &request::Parts,
     ) {
         attributes.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
-        if let Some(original) = &facts.method.original {
-            attributes.push(KeyValue::new(names::HTTP_REQUEST_METHOD_ORIGINAL, original.clone()));
+        if let Method::Other(original) = &facts.method {
+            let original = String::from(&**original);
+            attributes.push(KeyValue::new(names::HTTP_REQUEST_METHOD_ORIGINAL, original));
         }
         match self.side() {
             Side::Server => self.http_server_attributes(attributes, facts, head),
@@ -92,7 +102,7 @@ impl Convention {
                 let url = self.full_url(facts, head);
                 attributes.push(KeyValue::new(names::URL_FULL, self.capped(&url)));
                 if let Some(template) = &facts.route {
-                    attributes.push(KeyValue::new(names::URL_TEMPLATE, Arc::clone(template)));
+                    attributes.push(KeyValue::new(names::URL_TEMPLATE, template.value()));
                 }
                 if facts.resend_count > 0 {
                     let count = i64::from(facts.resend_count);
@@ -110,7 +120,7 @@ impl Convention {
 
     pub(super) fn http_end_attributes(
         &self,
-        attributes: &mut LabelSet,
+        attributes: &mut EndAttributes,
         facts: &Facts,
         had_route: bool,
     ) {
@@ -123,7 +133,7 @@ impl Convention {
             attributes.push(KeyValue::new(names::HTTP_RESPONSE_STATUS_CODE, code));
         }
         if let Some(route) = facts.route.as_ref().filter(|_| !had_route) {
-            attributes.push(KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
+            attributes.push(KeyValue::new(names::HTTP_ROUTE, route.value()));
         }
     }
 
@@ -139,18 +149,17 @@ impl Convention {
             (Side::Client, _) => {
                 facts.push_server(&mut labels);
                 if let Some(template) = &facts.route {
-                    labels.push(KeyValue::new(names::URL_TEMPLATE, Arc::clone(template)));
+                    labels.push(KeyValue::new(names::URL_TEMPLATE, template.value()));
                 }
             }
         }
         labels
     }
 
-    pub(super) fn http_end_labels(&self, facts: &Facts) -> LabelSet {
-        let mut labels = self.http_active_labels(facts);
+    pub(super) fn http_end_labels(&self, labels: &mut LabelSet, facts: &Facts) {
         labels.extend(facts.protocol_version());
         if let Some(route) = facts.route.as_ref().filter(|_| self.side() == Side::Server) {
-            labels.push(KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
+            labels.push(KeyValue::new(names::HTTP_ROUTE, route.value()));
         }
         if let Some(status) = facts.status {
             let code = i64::from(status.as_u16());
@@ -159,7 +168,6 @@ impl Convention {
                 labels.push(KeyValue::new(names::STATUS_CLASS, class));
             }
         }
-        labels
     }
 
     /// `error.type`, if the exchange failed.
@@ -198,7 +206,7 @@ impl Convention {
             attributes.push(KeyValue::new(names::URL_SCHEME, scheme.clone()));
         }
         if let Some(route) = &facts.route {
-            attributes.push(KeyValue::new(names::HTTP_ROUTE, Arc::clone(route)));
+            attributes.push(KeyValue::new(names::HTTP_ROUTE, route.value()));
         }
         if let Some(client) = facts.client {
             attributes.push(KeyValue::new(names::CLIENT_ADDRESS, client.to_string()));

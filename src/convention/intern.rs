@@ -1,16 +1,18 @@
 //! Strings that repeat, made once.
 
-use std::{collections::HashMap, sync::Arc};
+use std::sync::Arc;
 
 use arc_swap::ArcSwap;
+use hashbrown::HashSet;
 
 /// A bounded set of strings that are shared instead of made anew for each request.
 ///
 /// Reading takes no lock, so it costs the same from many threads; adding copies the set, which
-/// happens once for each string.
+/// happens once for each string. Callers may choose what is in it, and its hasher is a fast one: the
+/// limit is what bounds the harm of strings that collide.
 #[derive(Debug)]
 pub(super) struct Interner {
-    strings: ArcSwap<HashMap<Box<str>, Arc<str>>>,
+    strings: ArcSwap<HashSet<Arc<str>>>,
     limit: usize,
 }
 
@@ -31,16 +33,18 @@ impl Interner {
 
     /// The shared string; none where the set is full.
     pub(super) fn add(&self, text: &str) -> Option<Arc<str>> {
-        if let Some(known) = self.get(text) {
-            return Some(known);
+        let strings = self.strings.load();
+        if let Some(known) = strings.get(text) {
+            return Some(Arc::clone(known));
         }
-        if self.strings.load().len() >= self.limit {
+        if strings.len() >= self.limit {
             return None;
         }
+        drop(strings);
         self.strings.rcu(|strings| {
-            let mut strings = HashMap::clone(strings);
+            let mut strings = HashSet::clone(strings);
             if strings.len() < self.limit {
-                strings.entry(text.into()).or_insert_with(|| text.into());
+                strings.get_or_insert_with(text, |text| text.into());
             }
             strings
         });

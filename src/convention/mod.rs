@@ -16,6 +16,7 @@ mod protocol;
 mod redact;
 mod route;
 mod rpc;
+mod template;
 
 use std::{borrow::Cow, error::Error, fmt, net::SocketAddr, sync::Arc};
 
@@ -23,7 +24,7 @@ use ::http::{HeaderName, Uri, request, response};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
 use self::intern::Interner;
-pub(crate) use self::{facts::announced_length, instruments::Instrument, labels::LabelSet};
+pub(crate) use self::{facts::announced_length, instruments::Instrument};
 pub use self::{
     facts::{Facts, RequestBodySize},
     forwarded::TrustedProxies,

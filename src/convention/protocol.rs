@@ -4,6 +4,7 @@ use std::borrow::Cow;
 
 use http::{request, response};
 use opentelemetry::{KeyValue, trace::SpanKind};
+use smallvec::SmallVec;
 
 use super::{
     Convention, Facts, Side,
@@ -109,20 +110,29 @@ impl Convention {
         facts.call.is_none().then(|| self.http_active_labels(facts))
     }
 
-    /// The labels of the duration and of body sizes.
-    pub(crate) fn end_labels(&self, facts: &Facts) -> LabelSet {
-        let mut labels = match &facts.call {
-            Some(call) => self.call_labels(facts, call),
-            None => self.http_end_labels(facts),
-        };
+    /// The labels of the duration and of body sizes, which begin with those of active requests.
+    pub(crate) fn end_labels(&self, facts: &Facts, active: LabelSet) -> LabelSet {
+        let mut labels = active;
+        self.http_end_labels(&mut labels, facts);
+        facts.push_error(&mut labels);
+        facts.push_labels(&mut labels);
+        labels
+    }
+
+    /// The labels of a call's duration.
+    pub(crate) fn call_labels(&self, facts: &Facts) -> LabelSet {
+        let mut labels = LabelSet::new();
+        if let Some(call) = &facts.call {
+            self.rpc_labels(&mut labels, facts, call);
+        }
         facts.push_error(&mut labels);
         facts.push_labels(&mut labels);
         labels
     }
 }
 
-/// What is set at a span's end: few, so that none is allocated for.
-pub(crate) type EndAttributes = LabelSet;
+/// What is set at a span's end: mostly few, so that none is allocated for.
+pub(crate) type EndAttributes = SmallVec<[KeyValue; 6]>;
 
 /// Room for what a span usually has, those of its end included, so that it doesn't grow.
 const SPAN_ATTRIBUTES: usize = 16;

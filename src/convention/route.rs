@@ -65,10 +65,6 @@ impl Route {
         }
     }
 
-    pub(crate) fn template(&self) -> Arc<str> {
-        Arc::clone(&self.0)
-    }
-
     /// The template that the router has already put into the request.
     #[cfg(feature = "axum")]
     pub(crate) fn matched(extensions: &Extensions) -> Option<&str> {
@@ -115,8 +111,8 @@ impl UrlTemplate {
         Self(template.into())
     }
 
-    pub(crate) fn template(&self) -> Arc<str> {
-        Arc::clone(&self.0)
+    pub(crate) fn as_str(&self) -> &str {
+        &self.0
     }
 }
 

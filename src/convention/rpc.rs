@@ -12,6 +12,7 @@ use super::{
     intern::Interner,
     labels::LabelSet,
     names::{self, OTHER},
+    protocol::EndAttributes,
 };
 use crate::{
     end::{End, Failure},
@@ -193,7 +194,7 @@ impl Convention {
         self.capture(attributes, names::RPC_REQUEST_HEADER, captured, &head.headers);
     }
 
-    pub(super) fn call_end_attributes(&self, attributes: &mut LabelSet, call: &Call) {
+    pub(super) fn call_end_attributes(&self, attributes: &mut EndAttributes, call: &Call) {
         if self.side() == Side::Server {
             // Not at creation, for it can't be taken back once the method turns out not to exist.
             call.push_method(attributes);
@@ -204,17 +205,15 @@ impl Convention {
         attributes.extend(call.trailers.iter().cloned());
     }
 
-    pub(super) fn call_labels(&self, facts: &Facts, call: &Call) -> LabelSet {
-        let mut labels = LabelSet::new();
+    pub(super) fn rpc_labels(&self, labels: &mut LabelSet, facts: &Facts, call: &Call) {
         labels.push(KeyValue::new(names::RPC_SYSTEM_NAME, GRPC_SYSTEM));
         labels.push(KeyValue::new(names::RPC_METHOD, call.label()));
         if let Some(status) = call.status {
             labels.push(KeyValue::new(names::RPC_STATUS_CODE, status.name()));
         }
         if self.side() == Side::Client {
-            facts.push_server(&mut labels);
+            facts.push_server(labels);
         }
-        labels
     }
 
     fn read_trailers(&self, call: &mut Call, trailers: &HeaderMap) {

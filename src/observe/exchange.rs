@@ -24,7 +24,7 @@ pub struct Exchange {
     convention: Convention,
     context: Option<Context>,
     facts: Option<Facts>,
-    started_at: SystemTime,
+    started_at: Option<SystemTime>,
     started: Instant,
     elapsed: Duration,
     is_recorded: bool,
@@ -72,7 +72,7 @@ impl Exchange {
         Self {
             context: None,
             facts: None,
-            started_at: SystemTime::now(),
+            started_at: None,
             started: Instant::now(),
             elapsed: Duration::ZERO,
             is_recorded,
@@ -96,7 +96,8 @@ impl Exchange {
         self.context.clone().unwrap_or_else(Context::current)
     }
 
-    fn with_context<T>(&self, f: impl FnOnce(&Context) -> T) -> T {
+    /// Runs `f` with the context, where it needn't be cloned.
+    pub(crate) fn with_context<T>(&self, f: impl FnOnce(&Context) -> T) -> T {
         match &self.context {
             Some(context) => f(context),
             None => Context::map_current(f),
@@ -110,6 +111,12 @@ impl Exchange {
 
     /// Reads the facts of the request, if no observer of this pass has yet.
     pub fn read_facts(&mut self, head: &mut request::Parts) -> &Facts {
+        self.read_request(head);
+        self.read_body_size(head)
+    }
+
+    /// Reads the facts that all signals share.
+    pub(crate) fn read_request(&mut self, head: &mut request::Parts) -> &mut Facts {
         if self.facts.is_none() {
             let mut facts = self.convention.read_request(head, self.is_nested);
             if self.convention.has_handler_labels() {
@@ -117,7 +124,22 @@ impl Exchange {
             }
             self.facts = Some(facts);
         }
-        self.facts.as_ref().expect("the facts were read a line above")
+        self.facts.as_mut().expect("the facts were read a line above")
+    }
+
+    /// Reads the facts that are told on spans alone.
+    pub(crate) fn read_ends(&mut self, head: &mut request::Parts) {
+        self.read_request(head);
+        let facts = self.facts.as_mut();
+        self.convention.read_ends(facts.expect("the facts were read a line above"), head);
+    }
+
+    /// Reads the length of the request's body.
+    pub(crate) fn read_body_size(&mut self, head: &mut request::Parts) -> &Facts {
+        self.read_request(head);
+        let facts = self.facts.as_mut().expect("the facts were read a line above");
+        self.convention.read_body_size(facts, head);
+        facts
     }
 
     /// What is known of the exchange, if an observer has asked for it.
@@ -132,7 +154,12 @@ impl Exchange {
 
     /// When the exchange began.
     pub fn started_at(&self) -> SystemTime {
-        self.started_at
+        self.started_at.unwrap_or_else(|| SystemTime::now() - self.started.elapsed())
+    }
+
+    /// Reads the system's clock, for whom the stopwatch won't do.
+    pub(crate) fn read_clock(&mut self) -> SystemTime {
+        *self.started_at.get_or_insert_with(SystemTime::now)
     }
 
     /// How long the exchange lasted; zero until it has ended.
