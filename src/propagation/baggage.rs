@@ -44,6 +44,34 @@ impl Baggage {
     }
 }
 
+impl Baggage {
+    /// The context of a caller who sent these lines; none where there is nothing in them.
+    pub(super) fn read<'a>(
+        cx: &Context,
+        lines: impl IntoIterator<Item = &'a str>,
+    ) -> Option<Context> {
+        let mut lines = lines.into_iter().peekable();
+        lines.peek()?;
+        let mut entries = Entries::new();
+        let mut bytes = 0;
+        for line in lines {
+            for text in line.split(',') {
+                let Some(member) = Member::parse(text) else { continue };
+                let separator = usize::from(bytes > 0);
+                let is_full = entries.len() == MAX_MEMBERS && entries.get(member.key).is_none();
+                let length = text.trim_matches(OWS).len();
+                if is_full || bytes + separator + length > MAX_BYTES {
+                    continue;
+                }
+                bytes += separator + length;
+                let Member { key, value, properties } = member;
+                entries.insert_with_metadata(key.to_owned(), value.into_owned(), properties);
+            }
+        }
+        (!entries.is_empty()).then(|| cx.with_baggage(entries))
+    }
+}
+
 impl TextMapPropagator for Baggage {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         let mut header = String::new();
@@ -74,24 +102,8 @@ impl TextMapPropagator for Baggage {
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
         // Several lines are one list, whether or not the carrier has joined them.
-        let Some(lines) = extractor.get_all(BAGGAGE) else { return cx.clone() };
-        let mut entries = Entries::new();
-        let mut bytes = 0;
-        for line in lines {
-            for text in line.split(',') {
-                let Some(member) = Member::parse(text) else { continue };
-                let separator = usize::from(bytes > 0);
-                let is_full = entries.len() == MAX_MEMBERS && entries.get(member.key).is_none();
-                let length = text.trim_matches(OWS).len();
-                if is_full || bytes + separator + length > MAX_BYTES {
-                    continue;
-                }
-                bytes += separator + length;
-                let Member { key, value, properties } = member;
-                entries.insert_with_metadata(key.to_owned(), value.into_owned(), properties);
-            }
-        }
-        if entries.is_empty() { cx.clone() } else { cx.with_baggage(entries) }
+        let lines = extractor.get_all(BAGGAGE).unwrap_or_default();
+        Self::read(cx, lines).unwrap_or_else(|| cx.clone())
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -190,7 +202,7 @@ fn is_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-const BAGGAGE: &str = "baggage";
+pub(super) const BAGGAGE: &str = "baggage";
 const OWS: [char; 2] = [' ', '\t'];
 const MAX_MEMBERS: usize = 64;
 const MAX_BYTES: usize = 8192;

@@ -24,8 +24,13 @@ impl<'a> HeaderExtractor<'a> {
         Self { headers, joined: Default::default() }
     }
 
-    fn lines(&self, key: &str) -> impl Iterator<Item = &str> {
-        self.headers.get_all(key).into_iter().filter_map(|value| value.to_str().ok())
+    /// The lines of a header that are text.
+    pub(super) fn lines(&self, key: &str) -> impl Iterator<Item = &str> {
+        let values = match known(key) {
+            Some(name) => self.headers.get_all(name),
+            None => self.headers.get_all(key),
+        };
+        values.into_iter().filter_map(|value| value.to_str().ok())
     }
 }
 
@@ -77,7 +82,10 @@ impl Injector for HeaderInjector<'_> {
             self.headers.remove(key);
             return;
         }
-        let name = HeaderName::from_bytes(key.as_bytes());
+        let name = match known(key) {
+            Some(name) => Ok(name.clone()),
+            None => HeaderName::from_bytes(key.as_bytes()),
+        };
         let value = HeaderValue::from_maybe_shared(Bytes::from(value));
         if let (Ok(name), Ok(value)) = (name, value) {
             // `insert` panics where the map is full. A request with 2^15 headers will not arrive.
@@ -90,5 +98,16 @@ impl Injector for HeaderInjector<'_> {
     }
 }
 
+/// The name as a header's, where it needn't be read anew each time.
+pub(super) fn known(key: &str) -> Option<&'static HeaderName> {
+    W3C.iter().find(|name| name.as_str() == key)
+}
+
+/// The names of the W3C's headers.
+pub(super) static W3C: [HeaderName; 3] = [
+    HeaderName::from_static("traceparent"),
+    HeaderName::from_static("tracestate"),
+    HeaderName::from_static("baggage"),
+];
 const TRACEPARENT: &str = "traceparent";
 const LISTS: [&str; 2] = ["tracestate", "baggage"];

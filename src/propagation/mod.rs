@@ -8,6 +8,7 @@ mod trace_context;
 mod w3c;
 
 use std::{
+    any::TypeId,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -130,10 +131,17 @@ impl<S> Layer<S> for PropagationLayer {
 /// The observer of a [`PropagationLayer`].
 #[derive(Clone, Default)]
 pub struct PropagationObserver {
-    propagator: Option<Arc<dyn TextMapPropagator + Send + Sync>>,
+    propagator: Option<Propagator>,
     has_global: Arc<OnceLock<bool>>,
     destinations: Option<Destinations>,
     baggage_destinations: Option<Destinations>,
+}
+
+#[derive(Debug, Clone)]
+enum Propagator {
+    /// Known by its type, for it reads our carrier without a list of its lines.
+    W3c,
+    Other(Arc<dyn TextMapPropagator + Send + Sync>),
 }
 
 type Destinations = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
@@ -143,7 +151,10 @@ impl PropagationObserver {
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        self.propagator = Some(Arc::new(propagator));
+        self.propagator = Some(match TypeId::of::<P>() == TypeId::of::<W3c>() {
+            true => Propagator::W3c,
+            false => Propagator::Other(Arc::new(propagator)),
+        });
         self
     }
 
@@ -163,18 +174,29 @@ impl PropagationObserver {
         self
     }
 
-    fn with<T>(&self, mut f: impl FnMut(&dyn TextMapPropagator) -> T) -> T {
+    fn is_w3c(&self) -> bool {
         // The API's own default does nothing, and names no fields.
         let has_global = || global::get_text_map_propagator(|global| global.fields().count() > 0);
         match &self.propagator {
-            Some(propagator) => f(&**propagator),
-            None if *self.has_global.get_or_init(has_global) => global::get_text_map_propagator(f),
-            None => f(&W3c::default()),
+            Some(propagator) => matches!(propagator, Propagator::W3c),
+            None => !self.has_global.get_or_init(has_global),
+        }
+    }
+
+    fn with<T>(&self, mut f: impl FnMut(&dyn TextMapPropagator) -> T) -> T {
+        match &self.propagator {
+            _ if self.is_w3c() => f(&W3c::new()),
+            Some(Propagator::Other(propagator)) => f(&**propagator),
+            _ => global::get_text_map_propagator(f),
         }
     }
 
     fn extract(&self, context: &Context, headers: &HeaderMap) -> Context {
-        self.with(|p| p.extract_with_context(context, &HeaderExtractor::new(headers)))
+        let headers = HeaderExtractor::new(headers);
+        match self.is_w3c() {
+            true => W3c::read(context, &headers).unwrap_or_else(|| context.clone()),
+            false => self.with(|propagator| propagator.extract_with_context(context, &headers)),
+        }
     }
 
     fn inject(&self, context: &Context, head: &mut request::Parts) {
@@ -182,7 +204,11 @@ impl PropagationObserver {
         let sends = may_send(&self.destinations);
         let sends_baggage = may_send(&self.baggage_destinations);
         self.with(|propagator| {
-            for field in propagator.fields().chain(W3C_FIELDS) {
+            // A request that was copied from an inbound one may have them, whatever is sent.
+            for name in &carrier::W3C {
+                head.headers.remove(name);
+            }
+            for field in propagator.fields().filter(|field| carrier::known(field).is_none()) {
                 head.headers.remove(field);
             }
             let mut injector = HeaderInjector::new(&mut head.headers);
@@ -194,9 +220,6 @@ impl PropagationObserver {
         });
     }
 }
-
-/// What a request that was copied from an inbound one may have, whatever the propagator sends.
-const W3C_FIELDS: [&str; 3] = ["traceparent", "tracestate", "baggage"];
 
 impl fmt::Debug for PropagationObserver {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -219,7 +242,8 @@ impl Observer for PropagationObserver {
             Side::Server
                 if exchange.convention().is_public_endpoint() && !exchange.is_recorded() => {}
             Side::Server => {
-                let mut context = self.extract(&exchange.context(), &head.headers);
+                let mut context =
+                    exchange.with_context(|context| self.extract(context, &head.headers));
                 if exchange.convention().is_public_endpoint() {
                     context = context.with_cleared_baggage();
                 }

@@ -55,6 +55,30 @@ impl TraceContext {
     }
 }
 
+impl TraceContext {
+    /// The context of a caller who sent these lines; none where there is no valid `traceparent`.
+    pub(super) fn read<'a, I>(
+        cx: &Context,
+        parent: Option<&str>,
+        lines: impl FnOnce() -> I,
+    ) -> Option<Context>
+    where
+        I: IntoIterator<Item = &'a str>,
+    {
+        let TraceParent { trace_id, span_id, flags } = TraceParent::parse(parent?)?;
+        let (state, kept) = read_state(trace_id, lines());
+        let span = SpanContext::new(trace_id, span_id, flags, true, state);
+        let mut cx = cx.with_remote_span_context(span);
+        if flags & RANDOM == RANDOM {
+            cx = cx.with_value(RandomTrace(trace_id));
+        }
+        Some(match kept {
+            Some(kept) => cx.with_value(kept),
+            None => cx,
+        })
+    }
+}
+
 impl TextMapPropagator for TraceContext {
     fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
         let Some(parent) = TraceParent::of(cx) else { return };
@@ -72,24 +96,9 @@ impl TextMapPropagator for TraceContext {
     }
 
     fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
-        let Some(parent) = extractor.get(TRACEPARENT).and_then(TraceParent::parse) else {
-            return cx.clone();
-        };
-        let TraceParent { trace_id, span_id, flags } = parent;
         // Several lines are one list, whether or not the carrier has joined them.
-        let (state, kept) = match extractor.get_all(TRACESTATE) {
-            Some(lines) => read_state(trace_id, &lines),
-            None => (TraceState::NONE, None),
-        };
-        let span = SpanContext::new(trace_id, span_id, flags, true, state);
-        let mut cx = cx.with_remote_span_context(span);
-        if flags & RANDOM == RANDOM {
-            cx = cx.with_value(RandomTrace(trace_id));
-        }
-        match kept {
-            Some(kept) => cx.with_value(kept),
-            None => cx,
-        }
+        let lines = || extractor.get_all(TRACESTATE).unwrap_or_default();
+        Self::read(cx, extractor.get(TRACEPARENT), lines).unwrap_or_else(|| cx.clone())
     }
 
     fn fields(&self) -> FieldIter<'_> {
@@ -126,9 +135,12 @@ impl KeptState {
 }
 
 /// Reads the combined list: what a span context can hold, and all of it where it can't.
-fn read_state(trace_id: TraceId, lines: &[&str]) -> (TraceState, Option<KeptState>) {
+fn read_state<'a>(
+    trace_id: TraceId,
+    lines: impl IntoIterator<Item = &'a str>,
+) -> (TraceState, Option<KeptState>) {
     let mut members = SmallVec::<[(&str, &str); 8]>::new();
-    for member in lines.iter().flat_map(|line| line.split(',')) {
+    for member in lines.into_iter().flat_map(|line| line.split(',')) {
         let member = member.trim_matches([' ', '\t']);
         if member.is_empty() {
             continue;
@@ -140,6 +152,9 @@ fn read_state(trace_id: TraceId, lines: &[&str]) -> (TraceState, Option<KeptStat
             // Discarded whole, not cut.
             _ => return (TraceState::NONE, None),
         }
+    }
+    if members.is_empty() {
+        return (TraceState::NONE, None);
     }
     match TraceState::from_key_value(members.iter().copied()) {
         Ok(state) => (state, None),
@@ -187,7 +202,7 @@ fn is_value(value: &str) -> bool {
         && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'=')
 }
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
+pub(super) const TRACEPARENT: &str = "traceparent";
+pub(super) const TRACESTATE: &str = "tracestate";
 const MAX_MEMBERS: usize = 32;
 const MAX_LENGTH: usize = 256;

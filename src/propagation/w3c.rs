@@ -7,7 +7,11 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
 };
 
-use super::{Baggage, TraceContext};
+use super::{
+    Baggage, HeaderExtractor, TraceContext,
+    baggage::BAGGAGE,
+    trace_context::{TRACEPARENT, TRACESTATE},
+};
 
 /// [`TraceContext`] and [`Baggage`]: what is used where no propagator is given and no global one is
 /// installed.
@@ -22,6 +26,17 @@ impl W3c {
     /// Makes the propagator.
     pub fn new() -> Self {
         Self::default()
+    }
+}
+
+impl W3c {
+    /// What [`extract_with_context`](TextMapPropagator::extract_with_context) does, for the carrier of
+    /// this crate: it lends its lines, where others must give a list of them.
+    pub(super) fn read(cx: &Context, headers: &HeaderExtractor<'_>) -> Option<Context> {
+        let lines = || headers.lines(TRACESTATE);
+        let called = TraceContext::read(cx, headers.get(TRACEPARENT), lines);
+        let baggage = Baggage::read(called.as_ref().unwrap_or(cx), headers.lines(BAGGAGE));
+        baggage.or(called)
     }
 }
 
