@@ -8,7 +8,7 @@ use opentelemetry::{
     trace::{SpanRef, TraceContextExt},
 };
 
-use super::Attempts;
+use super::{Attempts, Signal, once::Claims};
 use crate::{
     convention::{Convention, Facts, Labels, Side, announced_length},
     end::End,
@@ -31,26 +31,8 @@ pub struct Exchange {
     ends_at_head: bool,
     is_head_request: bool,
     is_connect: bool,
-    is_nested: bool,
-    met: Met,
+    claims: Claims,
     delivery: Delivery,
-}
-
-/// What an observer records, for the rule that one exchange is recorded once.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[repr(u8)]
-pub(crate) enum Signal {
-    Propagation = 1,
-    Span = 2,
-    Metrics = 4,
-}
-
-/// The signals that layers around this one record of the same request already. It travels in the
-/// request's extensions, so a request made anew begins anew.
-#[derive(Debug, Clone, Copy)]
-struct Met {
-    side: Side,
-    signals: u8,
 }
 
 /// How much of the response body was delivered, of how much that was announced.
@@ -65,10 +47,7 @@ impl Exchange {
     pub(super) fn begin(convention: &Convention, head: &request::Parts) -> Self {
         let convention = convention.clone();
         let is_recorded = convention.records(head);
-        let side = convention.side();
-        // Met on the other side, it is another exchange: a client's request that a server answers
-        // in the same process, or a server's request that a proxy passes on.
-        let met = head.extensions.get::<Met>().copied().filter(|met| met.side == side);
+        let claims = Claims::met(&head.extensions, convention.side());
         Self {
             context: None,
             facts: None,
@@ -79,8 +58,7 @@ impl Exchange {
             ends_at_head: is_recorded && convention.ends_at_head(head),
             is_head_request: head.method == Method::HEAD,
             is_connect: head.method == Method::CONNECT,
-            is_nested: met.is_some(),
-            met: met.unwrap_or(Met { side, signals: 0 }),
+            claims,
             delivery: Delivery::default(),
             convention,
         }
@@ -118,7 +96,7 @@ impl Exchange {
     /// Reads the facts that all signals share.
     pub(crate) fn read_request(&mut self, head: &mut request::Parts) -> &mut Facts {
         if self.facts.is_none() {
-            let mut facts = self.convention.read_request(head, self.is_nested);
+            let mut facts = self.convention.read_request(head, self.claims.is_nested());
             if self.convention.has_handler_labels() {
                 facts.set_handler_labels(self.handler_labels());
             }
@@ -193,17 +171,12 @@ impl Exchange {
 
     /// Claims a signal of this request: `false` where a layer around this one records it already.
     pub(crate) fn claim(&mut self, signal: Signal) -> bool {
-        let signal = signal as u8;
-        let is_first = self.met.signals & signal == 0;
-        self.met.signals |= signal;
-        is_first
+        self.claims.claim(signal)
     }
 
     /// Leaves word for the layers further in.
     pub(super) fn mark(&self, extensions: &mut Extensions) {
-        if self.met.signals != 0 {
-            extensions.insert(self.met);
-        }
+        self.claims.leave(extensions);
     }
 
     /// Makes the context current, where the observers set one.
@@ -272,7 +245,7 @@ impl Exchange {
     /// The labels of this request: those of a layer around this one, or new ones.
     fn handler_labels(&mut self) -> Labels {
         let context = self.context();
-        let outer = Labels::of(&context).filter(|_| self.is_nested);
+        let outer = Labels::of(&context).filter(|_| self.claims.is_nested());
         outer.unwrap_or_else(|| {
             let labels = Labels::default();
             self.context = Some(context.with_value(labels.clone()));

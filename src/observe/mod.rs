@@ -48,11 +48,12 @@ mod body;
 mod exchange;
 mod future;
 mod guard;
+mod once;
 mod service;
 
 use http::{request, response};
 
-pub(crate) use self::{attempts::Attempts, exchange::Signal};
+pub(crate) use self::{attempts::Attempts, once::Signal};
 pub use self::{
     body::ResponseBody,
     exchange::Exchange,
