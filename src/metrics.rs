@@ -14,7 +14,7 @@ use tower_layer::Layer;
 
 use crate::{
     convention::{Convention, Instrument},
-    observe::{Exchange, Observe, Observer, Signal},
+    observe::{Exchange, Observe, ObserveLayer, Observer, Signal},
 };
 
 /// Records metrics of each exchange.
@@ -80,8 +80,7 @@ use crate::{
 /// program calls.
 #[derive(Debug, Clone)]
 pub struct MetricsLayer {
-    convention: Convention,
-    observer: MetricsObserver,
+    layer: ObserveLayer<MetricsObserver>,
 }
 
 impl MetricsLayer {
@@ -97,17 +96,16 @@ impl MetricsLayer {
 
     /// A layer of a configured convention.
     pub fn new(convention: Convention) -> Self {
-        Self { convention, observer: MetricsObserver::default() }
+        Self { layer: ObserveLayer::new(convention, MetricsObserver::default()) }
     }
 
     /// Uses this provider instead of the global one, which is looked up at the first request.
     #[must_use]
-    pub fn with_meter_provider<P>(mut self, provider: &P) -> Self
+    pub fn with_meter_provider<P>(self, provider: &P) -> Self
     where
         P: MeterProvider + ?Sized,
     {
-        self.observer = self.observer.with_meter_provider(provider);
-        self
+        Self { layer: self.layer.map(|observer| observer.with_meter_provider(provider)) }
     }
 
     /// Also records the sizes of request and response bodies.
@@ -119,9 +117,8 @@ impl MetricsLayer {
     /// A client's header is mostly written below this layer, so there the length is taken from a
     /// [`RequestBodySize`](crate::RequestBodySize), too.
     #[must_use]
-    pub fn with_body_sizes(mut self) -> Self {
-        self.observer = self.observer.with_body_sizes();
-        self
+    pub fn with_body_sizes(self) -> Self {
+        Self { layer: self.layer.map(|observer| observer.with_body_sizes()) }
     }
 
     /// Replaces the bucket boundaries of the duration, in seconds.
@@ -129,18 +126,16 @@ impl MetricsLayer {
     /// By default those of the semantic conventions: 5, 10, 25, 50, 75, 100, 250, 500, 750 ms,
     /// 1, 2.5, 5, 7.5, 10 s.
     #[must_use]
-    pub fn with_duration_boundaries(mut self, seconds: impl Into<Vec<f64>>) -> Self {
-        self.observer = self.observer.with_duration_boundaries(seconds.into());
-        self
+    pub fn with_duration_boundaries(self, seconds: impl Into<Vec<f64>>) -> Self {
+        Self { layer: self.layer.map(|observer| observer.with_duration_boundaries(seconds.into())) }
     }
 
     /// Replaces the bucket boundaries of body sizes, in bytes.
     ///
     /// By default 0, then powers of four from 256 to 1 GiB.
     #[must_use]
-    pub fn with_body_size_boundaries(mut self, bytes: impl Into<Vec<f64>>) -> Self {
-        self.observer = self.observer.with_body_size_boundaries(bytes.into());
-        self
+    pub fn with_body_size_boundaries(self, bytes: impl Into<Vec<f64>>) -> Self {
+        Self { layer: self.layer.map(|observer| observer.with_body_size_boundaries(bytes.into())) }
     }
 }
 
@@ -148,7 +143,7 @@ impl<S> Layer<S> for MetricsLayer {
     type Service = Observe<S, MetricsObserver>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Observe::new(inner, self.convention.clone(), self.observer.clone())
+        self.layer.layer(inner)
     }
 }
 

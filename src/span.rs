@@ -18,7 +18,7 @@ use tower_layer::Layer;
 
 use crate::{
     convention::{Convention, Side},
-    observe::{Exchange, Observe, Observer, Signal},
+    observe::{Exchange, Observe, ObserveLayer, Observer, Signal},
     traceparent::TraceParent,
 };
 
@@ -155,8 +155,7 @@ use crate::{
 /// [`with_value_limit`](Convention::with_value_limit).
 #[derive(Debug, Clone)]
 pub struct SpanLayer {
-    convention: Convention,
-    observer: SpanObserver,
+    layer: ObserveLayer<SpanObserver>,
 }
 
 impl SpanLayer {
@@ -172,18 +171,17 @@ impl SpanLayer {
 
     /// A layer of a configured convention.
     pub fn new(convention: Convention) -> Self {
-        Self { convention, observer: SpanObserver::default() }
+        Self { layer: ObserveLayer::new(convention, SpanObserver::default()) }
     }
 
     /// Uses this provider instead of the global one, which is looked up at the first request.
     #[must_use]
-    pub fn with_tracer_provider<P>(mut self, provider: &P) -> Self
+    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
     where
         P: TracerProvider,
         P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
     {
-        self.observer = SpanObserver::new(provider);
-        self
+        Self { layer: self.layer.map(|_| SpanObserver::new(provider)) }
     }
 }
 
@@ -191,7 +189,7 @@ impl<S> Layer<S> for SpanLayer {
     type Service = Observe<S, SpanObserver>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Observe::new(inner, self.convention.clone(), self.observer.clone())
+        self.layer.layer(inner)
     }
 }
 
@@ -269,21 +267,22 @@ impl Observer for SpanObserver {
                 .with_kind(convention.span_kind())
                 .with_start_time(started_at);
         builder.attributes = Some(convention.request_attributes(facts, head));
-        let context = exchange.context();
-        let started = if is_public {
-            let caller = context.span().span_context().clone();
-            let builder = builder.with_links(vec![Link::with_context(caller)]);
-            // A root has no parent at all: samplers take an invalid one for an unsampled one.
-            self.tracer().start(builder, &Context::new(), &context)
-        } else {
-            self.tracer().start(builder, &context, &context)
-        };
-        let is_recording = started.span().is_recording();
         // Without a provider, or with one that was shut down, a span is none or its parent; the
         // caller's context still goes on.
-        let span_id = |context: &Context| context.span().span_context().span_id();
-        let is_valid = started.span().span_context().is_valid();
-        let is_noop = !is_valid || span_id(&started) == span_id(&context);
+        let ((started, is_recording), is_noop) = exchange.with_context(|context| {
+            let started = if is_public {
+                let caller = context.span().span_context().clone();
+                builder.links = Some(vec![Link::with_context(caller)]);
+                // A root has no parent at all: samplers take an invalid one for an unsampled one.
+                self.tracer().start(builder, &Context::new(), context)
+            } else {
+                self.tracer().start(builder, context, context)
+            };
+            let (caller, span) = (context.span(), started.0.span());
+            let (caller, span) = (caller.span_context(), span.span_context());
+            let is_noop = !span.is_valid() || span.span_id() == caller.span_id();
+            (started, is_noop)
+        });
         // Read before it is written: all threads share it.
         if is_noop != self.shared.is_noop.load(Ordering::Relaxed) {
             self.shared.is_noop.store(is_noop, Ordering::Relaxed);
@@ -358,8 +357,8 @@ const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");
 
 /// A tracer without its type: what it starts goes straight into a context.
 trait StartSpan: Send + Sync {
-    /// Starts a child of `parent`, in a copy of `context`.
-    fn start(&self, builder: SpanBuilder, parent: &Context, context: &Context) -> Context;
+    /// Starts a child of `parent`, in a copy of `context`, and tells whether it is recorded.
+    fn start(&self, builder: SpanBuilder, parent: &Context, context: &Context) -> (Context, bool);
 }
 
 impl<T> StartSpan for T
@@ -367,7 +366,12 @@ where
     T: Tracer + Send + Sync,
     T::Span: Span + Send + Sync + 'static,
 {
-    fn start(&self, builder: SpanBuilder, parent: &Context, context: &Context) -> Context {
-        context.with_span(self.build_with_context(builder, parent))
+    fn start(&self, builder: SpanBuilder, parent: &Context, context: &Context) -> (Context, bool) {
+        let span = self.build_with_context(builder, parent);
+        match span.is_recording() {
+            true => (context.with_span(span), true),
+            // Of a span that isn't recorded its ids are all there is: it needs no box and no lock.
+            false => (context.with_remote_span_context(span.span_context().clone()), false),
+        }
     }
 }

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 use crate::{
     convention::{Convention, Side},
     metrics::{Active, MetricsObserver},
-    observe::{Exchange, Observe, Observer},
+    observe::{Exchange, Observe, ObserveLayer, Observer},
     propagation::PropagationObserver,
     span::{SpanObserver, Started},
 };
@@ -34,8 +34,7 @@ use crate::{
 /// ```
 #[derive(Debug, Clone)]
 pub struct TelemetryLayer {
-    convention: Convention,
-    observer: TelemetryObserver,
+    layer: ObserveLayer<TelemetryObserver>,
 }
 
 impl TelemetryLayer {
@@ -51,80 +50,98 @@ impl TelemetryLayer {
 
     /// A layer of a configured convention.
     pub fn new(convention: Convention) -> Self {
-        Self { convention, observer: TelemetryObserver::default() }
+        Self { layer: ObserveLayer::new(convention, TelemetryObserver::default()) }
     }
 
     /// As [`SpanLayer::with_tracer_provider`](crate::SpanLayer::with_tracer_provider).
     #[must_use]
-    pub fn with_tracer_provider<P>(mut self, provider: &P) -> Self
+    pub fn with_tracer_provider<P>(self, provider: &P) -> Self
     where
         P: TracerProvider,
         P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
     {
-        self.observer.span = SpanObserver::new(provider);
-        self
+        Self {
+            layer: self.layer.map(|observer| TelemetryObserver {
+                span: SpanObserver::new(provider),
+                ..observer
+            }),
+        }
     }
 
     /// As [`MetricsLayer::with_meter_provider`](crate::MetricsLayer::with_meter_provider).
     #[must_use]
-    pub fn with_meter_provider<P>(mut self, provider: &P) -> Self
+    pub fn with_meter_provider<P>(self, provider: &P) -> Self
     where
         P: MeterProvider + ?Sized,
     {
-        self.observer.metrics = self.observer.metrics.with_meter_provider(provider);
-        self
+        self.map_metrics(|metrics| metrics.with_meter_provider(provider))
     }
 
     /// As [`PropagationLayer::with_propagator`](crate::PropagationLayer::with_propagator).
     #[must_use]
-    pub fn with_propagator<P>(mut self, propagator: P) -> Self
+    pub fn with_propagator<P>(self, propagator: P) -> Self
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        self.observer.propagation = self.observer.propagation.with_propagator(propagator);
-        self
+        self.map_propagation(|propagation| propagation.with_propagator(propagator))
     }
 
     /// As [`PropagationLayer::with_destinations`](crate::PropagationLayer::with_destinations).
     #[must_use]
-    pub fn with_destinations<F>(mut self, sends: F) -> Self
+    pub fn with_destinations<F>(self, sends: F) -> Self
     where
         F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
     {
-        self.observer.propagation = self.observer.propagation.with_destinations(sends);
-        self
+        self.map_propagation(|propagation| propagation.with_destinations(sends))
     }
 
     /// As
     /// [`PropagationLayer::with_baggage_destinations`](crate::PropagationLayer::with_baggage_destinations).
     #[must_use]
-    pub fn with_baggage_destinations<F>(mut self, sends: F) -> Self
+    pub fn with_baggage_destinations<F>(self, sends: F) -> Self
     where
         F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
     {
-        self.observer.propagation = self.observer.propagation.with_baggage_destinations(sends);
-        self
+        self.map_propagation(|propagation| propagation.with_baggage_destinations(sends))
     }
 
     /// As [`MetricsLayer::with_body_sizes`](crate::MetricsLayer::with_body_sizes).
     #[must_use]
-    pub fn with_body_sizes(mut self) -> Self {
-        self.observer.metrics = self.observer.metrics.with_body_sizes();
-        self
+    pub fn with_body_sizes(self) -> Self {
+        self.map_metrics(|metrics| metrics.with_body_sizes())
     }
 
     /// As [`MetricsLayer::with_duration_boundaries`](crate::MetricsLayer::with_duration_boundaries).
     #[must_use]
-    pub fn with_duration_boundaries(mut self, seconds: impl Into<Vec<f64>>) -> Self {
-        self.observer.metrics = self.observer.metrics.with_duration_boundaries(seconds.into());
-        self
+    pub fn with_duration_boundaries(self, seconds: impl Into<Vec<f64>>) -> Self {
+        self.map_metrics(|metrics| metrics.with_duration_boundaries(seconds.into()))
     }
 
     /// As [`MetricsLayer::with_body_size_boundaries`](crate::MetricsLayer::with_body_size_boundaries).
     #[must_use]
-    pub fn with_body_size_boundaries(mut self, bytes: impl Into<Vec<f64>>) -> Self {
-        self.observer.metrics = self.observer.metrics.with_body_size_boundaries(bytes.into());
-        self
+    pub fn with_body_size_boundaries(self, bytes: impl Into<Vec<f64>>) -> Self {
+        self.map_metrics(|metrics| metrics.with_body_size_boundaries(bytes.into()))
+    }
+
+    fn map_propagation(
+        self,
+        change: impl FnOnce(PropagationObserver) -> PropagationObserver,
+    ) -> Self {
+        Self {
+            layer: self.layer.map(|observer| TelemetryObserver {
+                propagation: change(observer.propagation),
+                ..observer
+            }),
+        }
+    }
+
+    fn map_metrics(self, change: impl FnOnce(MetricsObserver) -> MetricsObserver) -> Self {
+        Self {
+            layer: self.layer.map(|observer| TelemetryObserver {
+                metrics: change(observer.metrics),
+                ..observer
+            }),
+        }
     }
 }
 
@@ -132,7 +149,7 @@ impl<S> Layer<S> for TelemetryLayer {
     type Service = Observe<S, TelemetryObserver>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Observe::new(inner, self.convention.clone(), self.observer.clone())
+        self.layer.layer(inner)
     }
 }
 

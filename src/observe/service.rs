@@ -14,24 +14,46 @@ use super::{Exchange, Observer, ResponseBody, ResponseFuture, guard::Guard};
 use crate::convention::Convention;
 
 /// Puts an [`Observer`] around a service.
-#[derive(Debug, Clone)]
+#[derive(Debug)]
 pub struct ObserveLayer<O> {
-    convention: Convention,
-    observer: O,
+    shared: Arc<Shared<O>>,
+}
+
+/// What all services of a layer and their exchanges share, behind one pointer: services are cloned,
+/// and axum even makes them anew, for each request.
+#[derive(Debug, Clone)]
+pub(super) struct Shared<O> {
+    pub(super) convention: Convention,
+    pub(super) observer: O,
 }
 
 impl<O> ObserveLayer<O> {
     /// Makes a layer of an observer and the convention that its exchanges follow.
     pub fn new(convention: Convention, observer: O) -> Self {
-        Self { convention, observer }
+        Self { shared: Arc::new(Shared { convention, observer }) }
+    }
+
+    /// The same layer with another observer.
+    pub(crate) fn map(self, change: impl FnOnce(O) -> O) -> Self
+    where
+        O: Clone,
+    {
+        let Shared { convention, observer } = Arc::unwrap_or_clone(self.shared);
+        Self::new(convention, change(observer))
     }
 }
 
-impl<S, O: Clone> Layer<S> for ObserveLayer<O> {
+impl<O> Clone for ObserveLayer<O> {
+    fn clone(&self) -> Self {
+        Self { shared: Arc::clone(&self.shared) }
+    }
+}
+
+impl<S, O> Layer<S> for ObserveLayer<O> {
     type Service = Observe<S, O>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Observe::new(inner, self.convention.clone(), self.observer.clone())
+        Observe { inner, shared: Arc::clone(&self.shared) }
     }
 }
 
@@ -45,18 +67,7 @@ pub struct Observe<S, O> {
     shared: Arc<Shared<O>>,
 }
 
-/// What the exchanges of a service share, behind one pointer: services are cloned for each request.
-#[derive(Debug)]
-pub(super) struct Shared<O> {
-    pub(super) convention: Convention,
-    pub(super) observer: O,
-}
-
 impl<S, O> Observe<S, O> {
-    pub(crate) fn new(inner: S, convention: Convention, observer: O) -> Self {
-        Self { inner, shared: Arc::new(Shared { convention, observer }) }
-    }
-
     /// The service inside.
     pub fn get_ref(&self) -> &S {
         &self.inner

@@ -27,7 +27,7 @@ pub use self::{
 };
 use crate::{
     convention::{Convention, Side},
-    observe::{Exchange, Observe, Observer, Signal},
+    observe::{Exchange, Observe, ObserveLayer, Observer, Signal},
 };
 
 /// Propagates context through the headers of requests.
@@ -65,8 +65,7 @@ use crate::{
 /// is replaced, or removed where there is nothing to send.
 #[derive(Debug, Clone)]
 pub struct PropagationLayer {
-    convention: Convention,
-    observer: PropagationObserver,
+    layer: ObserveLayer<PropagationObserver>,
 }
 
 impl PropagationLayer {
@@ -82,17 +81,16 @@ impl PropagationLayer {
 
     /// A layer of a configured convention.
     pub fn new(convention: Convention) -> Self {
-        Self { convention, observer: PropagationObserver::default() }
+        Self { layer: ObserveLayer::new(convention, PropagationObserver::default()) }
     }
 
     /// Uses this propagator instead of the global one.
     #[must_use]
-    pub fn with_propagator<P>(mut self, propagator: P) -> Self
+    pub fn with_propagator<P>(self, propagator: P) -> Self
     where
         P: TextMapPropagator + Send + Sync + 'static,
     {
-        self.observer = self.observer.with_propagator(propagator);
-        self
+        Self { layer: self.layer.map(|observer| observer.with_propagator(propagator)) }
     }
 
     /// Sends context only with the requests of a client that `sends` accepts, so that it doesn't
@@ -100,23 +98,21 @@ impl PropagationLayer {
     ///
     /// The others leave without any of the propagator's headers.
     #[must_use]
-    pub fn with_destinations<F>(mut self, sends: F) -> Self
+    pub fn with_destinations<F>(self, sends: F) -> Self
     where
         F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
     {
-        self.observer = self.observer.with_destinations(sends);
-        self
+        Self { layer: self.layer.map(|observer| observer.with_destinations(sends)) }
     }
 
     /// Sends baggage only with the requests of a client that `sends` accepts, and that
     /// [`with_destinations`](Self::with_destinations) lets have context at all.
     #[must_use]
-    pub fn with_baggage_destinations<F>(mut self, sends: F) -> Self
+    pub fn with_baggage_destinations<F>(self, sends: F) -> Self
     where
         F: Fn(&request::Parts) -> bool + Send + Sync + 'static,
     {
-        self.observer = self.observer.with_baggage_destinations(sends);
-        self
+        Self { layer: self.layer.map(|observer| observer.with_baggage_destinations(sends)) }
     }
 }
 
@@ -124,7 +120,7 @@ impl<S> Layer<S> for PropagationLayer {
     type Service = Observe<S, PropagationObserver>;
 
     fn layer(&self, inner: S) -> Self::Service {
-        Observe::new(inner, self.convention.clone(), self.observer.clone())
+        self.layer.layer(inner)
     }
 }
 
