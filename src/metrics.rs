@@ -13,7 +13,7 @@ use opentelemetry::{
 use tower_layer::Layer;
 
 use crate::{
-    convention::{Convention, Instrument},
+    convention::{Convention, Instrument, LabelSet},
     observe::{Exchange, Observe, ObserveLayer, Observer, Signal},
 };
 
@@ -290,8 +290,10 @@ impl Observer for MetricsObserver {
             exchange.read_body_size(head);
         }
         exchange.read_request(head);
-        let convention = exchange.convention();
-        if let Some(labels) = convention.active_labels(exchange.facts()?) {
+        let (convention, facts) = (exchange.convention(), exchange.facts()?);
+        let mut labels = LabelSet::new();
+        convention.push_active_labels(&mut labels, facts);
+        if !labels.is_empty() {
             self.instruments(convention).active_requests.add(1, &labels);
         }
         Some(Active(()))
@@ -304,12 +306,17 @@ impl Observer for MetricsObserver {
         let convention = exchange.convention();
         let instruments = self.instruments(convention);
         let seconds = exchange.elapsed().as_secs_f64();
+        let mut labels = LabelSet::new();
         // What it was counted by is still known, and is not kept: it would travel with the response.
-        let Some(active) = convention.active_labels(facts) else {
-            return instruments.call_duration.record(seconds, &convention.call_labels(facts));
-        };
-        instruments.active_requests.add(-1, &active);
-        let labels = convention.end_labels(facts, active);
+        convention.push_active_labels(&mut labels, facts);
+        let is_call = labels.is_empty();
+        if !is_call {
+            instruments.active_requests.add(-1, &labels);
+        }
+        convention.push_end_labels(&mut labels, facts);
+        if is_call {
+            return instruments.call_duration.record(seconds, &labels);
+        }
         instruments.duration.record(seconds, &labels);
         if let Some(sizes) = &instruments.body_sizes {
             if let Some(size) = facts.request_body_size() {

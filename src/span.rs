@@ -256,7 +256,7 @@ impl Observer for SpanObserver {
         if !is_public && self.skips() {
             return None;
         }
-        exchange.read_ends(head);
+        exchange.read_request(head);
         let started_at = exchange.read_clock();
         exchange.count_attempt();
         let (convention, facts) = (exchange.convention(), exchange.facts()?);
@@ -272,7 +272,7 @@ impl Observer for SpanObserver {
         let ((started, is_recording), is_noop) = exchange.with_context(|context| {
             let started = if is_public {
                 let caller = context.span().span_context().clone();
-                builder.links = Some(vec![Link::with_context(caller)]);
+                let builder = builder.with_links(vec![Link::with_context(caller)]);
                 // A root has no parent at all: samplers take an invalid one for an unsampled one.
                 self.tracer().start(builder, &Context::new(), context)
             } else {

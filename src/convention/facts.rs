@@ -1,20 +1,16 @@
 //! What is known of an exchange: read from the request once, completed by the response and the
 //! end, and turned into the attributes of every signal.
 
-use std::{
-    net::{IpAddr, SocketAddr},
-    ops::DerefMut,
-    time::Duration,
-};
+use std::{ops::DerefMut, time::Duration};
 
-use http::{Extensions, HeaderMap, StatusCode, Version, header, request, response};
+use http::{HeaderMap, StatusCode, Version, header, request, response};
 use opentelemetry::{KeyValue, StringValue};
 
 use super::{
-    Convention, Labels, Route, Side, UrlTemplate,
-    address::{self, HostPort},
+    Convention, Labels, Route, Side, UrlTemplate, address,
     http::{Method, protocol_version},
     labels, names,
+    parties::{Parties, answering_peer},
     protocol::Protocol,
     route::RouteSlot,
     rpc::Call,
@@ -28,14 +24,15 @@ use crate::end::End;
 /// asks, and completed when the response head and the end are there.
 #[derive(Debug)]
 pub struct Facts {
-    // Behind a pointer, for the facts travel with the response: from the future to its body.
+    // They travel with the response, from the future to its body: what few of them have is behind a
+    // pointer.
     pub(super) call: Option<Box<Call>>,
+    /// Of a client; of a server where proxies tell of them.
+    pub(super) parties: Option<Box<Parties>>,
     pub(super) method: Method,
-    pub(super) scheme: Option<StringValue>,
+    /// Of a server.
+    pub(super) scheme: Option<&'static str>,
     pub(super) version: Option<Version>,
-    pub(super) server: Option<(StringValue, Option<u16>)>,
-    pub(super) client: Option<IpAddr>,
-    pub(super) peer: Option<SocketAddr>,
     /// `http.route` on a server, `url.template` on a client.
     pub(super) route: Option<Template>,
     pub(super) resend_count: u32,
@@ -45,7 +42,6 @@ pub struct Facts {
     pub(super) labels: Vec<KeyValue>,
     handler_labels: Option<Labels>,
     request_size: Option<u64>,
-    has_ends: bool,
 }
 
 /// The exact length of a request's body, for a request without a `Content-Length`.
@@ -101,26 +97,9 @@ impl Facts {
         self.route = template.map(|template| Template::new(self.method.name(), template));
     }
 
-    pub(super) fn push_server(&self, attributes: &mut impl Extend<KeyValue>) {
-        if let Some((host, port)) = &self.server {
-            attributes.extend([KeyValue::new(names::SERVER_ADDRESS, host.clone())]);
-            attributes.extend(port.map(|port| KeyValue::new(names::SERVER_PORT, i64::from(port))));
-        }
-    }
-
     pub(super) fn protocol_version(&self) -> Option<KeyValue> {
         let version = protocol_version(self.version?)?;
         Some(KeyValue::new(names::NETWORK_PROTOCOL_VERSION, version))
-    }
-
-    pub(super) fn push_peer(&self, attributes: &mut impl Extend<KeyValue>) {
-        if let Some(peer) = self.peer {
-            let address = peer.ip().to_canonical().to_string();
-            attributes.extend([
-                KeyValue::new(names::NETWORK_PEER_ADDRESS, address),
-                KeyValue::new(names::NETWORK_PEER_PORT, i64::from(peer.port())),
-            ]);
-        }
     }
 
     pub(super) fn push_error(&self, attributes: &mut impl Extend<KeyValue>) {
@@ -160,19 +139,13 @@ impl Convention {
     /// extensions; a layer inside of another of the same exchange (`is_nested`) shares its slot.
     pub(crate) fn read_request(&self, head: &mut request::Parts, is_nested: bool) -> Facts {
         let settings = self.settings();
-        let protocol = self.protocol_of(head);
+        let is_call = self.protocol_of(head) == Protocol::Grpc;
         let mut facts = Facts {
-            call: (protocol == Protocol::Grpc).then(|| Box::new(self.read_call(head))),
+            call: is_call.then(|| Box::new(self.read_call(head))),
+            parties: None,
             method: Method::new(&settings.known_methods, &head.method, settings.value_limit),
             scheme: None,
-            version: match settings.side {
-                Side::Server => Some(head.version),
-                // Negotiated below: the response tells.
-                Side::Client => None,
-            },
-            server: None,
-            client: None,
-            peer: None,
+            version: None,
             route: None,
             resend_count: 0,
             slot: None,
@@ -181,11 +154,19 @@ impl Convention {
             labels: settings.request_labels.as_ref().map(|hook| hook(head)).unwrap_or_default(),
             handler_labels: None,
             request_size: None,
-            has_ends: false,
         };
         match settings.side {
-            Side::Server => self.read_server(head, &mut facts, is_nested),
-            Side::Client => self.read_client(head, &mut facts),
+            Side::Server => {
+                facts.version = Some(head.version);
+                if !is_call {
+                    self.read_server(head, &mut facts, is_nested);
+                }
+            }
+            // The version is negotiated below: the response tells.
+            Side::Client => {
+                facts.set_route(head.extensions.get::<UrlTemplate>().map(UrlTemplate::as_str));
+                facts.parties = Some(Box::new(self.client_parties(head, is_call)));
+            }
         }
         facts
     }
@@ -198,7 +179,9 @@ impl Convention {
         }
         if self.side() == Side::Client {
             facts.version = Some(head.version);
-            facts.peer = answering_peer(&head.extensions);
+            if let Some(parties) = &mut facts.parties {
+                parties.peer = answering_peer(&head.extensions);
+            }
         }
         if facts.route.is_none() && self.side() == Side::Server {
             facts.set_route(head.extensions.get::<Route>().map(Route::as_str));
@@ -226,15 +209,16 @@ impl Convention {
     }
 
     fn read_server(&self, head: &mut request::Parts, facts: &mut Facts, is_nested: bool) {
-        if facts.call.is_some() {
-            return;
-        }
         let settings = self.settings();
-        match &settings.trusted {
+        let told = match &settings.trusted {
             // The proxies tell the scheme, which is a label.
-            Some(_) => self.read_ends(facts, head),
-            None => facts.scheme = Some(self.scheme(address::requested_scheme(head))),
-        }
+            Some(_) => {
+                let parties = facts.parties.insert(Box::new(self.server_parties(head, false)));
+                parties.scheme.as_ref().and_then(|scheme| address::scheme(scheme.as_str()))
+            }
+            None => address::requested_scheme(head),
+        };
+        facts.scheme = Some(self.known_scheme(told));
         match settings.route.as_ref().and_then(|hook| hook(head)) {
             Some(route) => facts.set_route(Some(route.as_str())),
             None => facts.set_route(Route::matched(&head.extensions)),
@@ -242,30 +226,6 @@ impl Convention {
         if facts.route.is_none() {
             facts.slot = Some(RouteSlot::of(&mut head.extensions, is_nested));
         }
-    }
-
-    /// Adds who talks to whom on a server, which is told on spans alone.
-    pub(crate) fn read_ends(&self, facts: &mut Facts, head: &request::Parts) {
-        if facts.has_ends || self.side() == Side::Client {
-            return;
-        }
-        facts.has_ends = true;
-        let settings = self.settings();
-        facts.peer = settings
-            .peer
-            .as_ref()
-            .and_then(|hook| hook(head))
-            .or_else(|| connected_peer(&head.extensions));
-        if facts.call.is_some() {
-            // As the caller asked for it; what proxies say is no part of the rules of gRPC.
-            let host = address::requested_host(head);
-            facts.server = host.map(|HostPort { host, port }| (self.host(host), port));
-            return;
-        }
-        let ends = address::server_ends(head, facts.peer, settings.trusted.as_ref());
-        facts.client = ends.client;
-        facts.server = ends.server.map(|(host, port)| (self.host(&host), port));
-        facts.scheme = Some(self.scheme(ends.scheme));
     }
 
     /// Adds the length of the request's body, which is measured where that is asked for.
@@ -278,34 +238,6 @@ impl Convention {
             (is_answered && has_no_body(head)).then_some(0)
         };
         facts.request_size = announced.or_else(is_empty);
-    }
-
-    fn scheme(&self, requested: Option<&'static str>) -> StringValue {
-        requested.or(self.settings().scheme).unwrap_or("http").into()
-    }
-
-    fn read_client(&self, head: &request::Parts, facts: &mut Facts) {
-        facts.set_route(head.extensions.get::<UrlTemplate>().map(UrlTemplate::as_str));
-        let origin = self.settings().origin.as_ref();
-        // A channel sends its calls to its origin, whatever host they name.
-        let requested = match (&facts.call, origin) {
-            (Some(_), Some(_)) => None,
-            _ => address::requested_host(head),
-        };
-        let (uri, host) = match (requested, origin) {
-            (Some(host), _) => (&head.uri, Some(host)),
-            (None, Some(origin)) => (origin, origin.authority().and_then(address::authority_host)),
-            (None, None) => (&head.uri, None),
-        };
-        let scheme = uri.scheme().or_else(|| origin?.scheme());
-        facts.scheme = scheme.map(|scheme| StringValue::from(scheme.as_str().to_owned()));
-        facts.server = host.map(|HostPort { host, port }| {
-            (self.host(host), port.or_else(|| address::default_port(scheme)))
-        });
-    }
-
-    fn host(&self, host: &str) -> StringValue {
-        self.settings().hosts.intern(self.cap(host)).into()
     }
 }
 
@@ -327,30 +259,4 @@ fn has_no_body(head: &request::Parts) -> bool {
     head.version < Version::HTTP_2
         && !head.headers.contains_key(header::CONTENT_LENGTH)
         && !head.headers.contains_key(header::TRANSFER_ENCODING)
-}
-
-/// The socket peer of a response, as hyper-util's connector tells it.
-#[cfg(feature = "hyper")]
-fn answering_peer(extensions: &Extensions) -> Option<SocketAddr> {
-    let info = extensions.get::<hyper_util::client::legacy::connect::HttpInfo>()?;
-    Some(info.remote_addr())
-}
-
-#[cfg(not(feature = "hyper"))]
-fn answering_peer(_: &Extensions) -> Option<SocketAddr> {
-    None
-}
-
-/// The socket peer, as the server that took the connection tells it.
-fn connected_peer(extensions: &Extensions) -> Option<SocketAddr> {
-    #[cfg(feature = "axum")]
-    if let Some(axum::extract::ConnectInfo(peer)) = extensions.get() {
-        return Some(*peer);
-    }
-    #[cfg(feature = "tonic")]
-    if let Some(peer) = extensions.get::<tonic::transport::server::TcpConnectInfo>() {
-        return peer.remote_addr();
-    }
-    let _ = extensions;
-    None
 }

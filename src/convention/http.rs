@@ -10,6 +10,7 @@ use super::{
     capture::utf8,
     labels::LabelSet,
     names::{self, OTHER},
+    parties::Parties,
     protocol::EndAttributes,
     redact,
 };
@@ -89,6 +90,7 @@ impl Convention {
         &self,
         attributes: &mut Vec<KeyValue>,
         facts: &Facts,
+        parties: &Parties,
         head: &request::Parts,
     ) {
         attributes.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
@@ -97,9 +99,9 @@ impl Convention {
             attributes.push(KeyValue::new(names::HTTP_REQUEST_METHOD_ORIGINAL, original));
         }
         match self.side() {
-            Side::Server => self.http_server_attributes(attributes, facts, head),
+            Side::Server => self.http_server_attributes(attributes, facts, parties, head),
             Side::Client => {
-                let url = self.full_url(facts, head);
+                let url = self.full_url(parties, head);
                 attributes.push(KeyValue::new(names::URL_FULL, self.capped(&url)));
                 if let Some(template) = &facts.route {
                     attributes.push(KeyValue::new(names::URL_TEMPLATE, template.value()));
@@ -110,7 +112,7 @@ impl Convention {
                 }
             }
         }
-        facts.push_server(attributes);
+        parties.push_server(attributes);
         if self.side() == Side::Server {
             attributes.extend(facts.protocol_version());
         }
@@ -126,7 +128,9 @@ impl Convention {
     ) {
         if self.side() == Side::Client {
             attributes.extend(facts.protocol_version());
-            facts.push_peer(attributes);
+            if let Some(parties) = &facts.parties {
+                parties.push_peer(attributes);
+            }
         }
         if let Some(status) = facts.status {
             let code = i64::from(status.as_u16());
@@ -138,26 +142,25 @@ impl Convention {
     }
 
     /// A server's own address is the caller's word, so it is no label.
-    pub(super) fn http_active_labels(&self, facts: &Facts) -> LabelSet {
-        let mut labels = LabelSet::new();
+    pub(super) fn http_active_labels(&self, labels: &mut LabelSet, facts: &Facts) {
         labels.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
-        match (self.side(), &facts.scheme) {
-            (Side::Server, Some(scheme)) => {
-                labels.push(KeyValue::new(names::URL_SCHEME, scheme.clone()));
+        if let Some(scheme) = facts.scheme {
+            labels.push(KeyValue::new(names::URL_SCHEME, scheme));
+        }
+        if self.side() == Side::Client {
+            if let Some(parties) = &facts.parties {
+                parties.push_server(labels);
             }
-            (Side::Server, None) => {}
-            (Side::Client, _) => {
-                facts.push_server(&mut labels);
-                if let Some(template) = &facts.route {
-                    labels.push(KeyValue::new(names::URL_TEMPLATE, template.value()));
-                }
+            if let Some(template) = &facts.route {
+                labels.push(KeyValue::new(names::URL_TEMPLATE, template.value()));
             }
         }
-        labels
     }
 
     pub(super) fn http_end_labels(&self, labels: &mut LabelSet, facts: &Facts) {
-        labels.extend(facts.protocol_version());
+        if let Some(version) = facts.protocol_version() {
+            labels.push(version);
+        }
         if let Some(route) = facts.route.as_ref().filter(|_| self.side() == Side::Server) {
             labels.push(KeyValue::new(names::HTTP_ROUTE, route.value()));
         }
@@ -193,6 +196,7 @@ impl Convention {
         &self,
         attributes: &mut Vec<KeyValue>,
         facts: &Facts,
+        parties: &Parties,
         head: &request::Parts,
     ) {
         if !head.uri.path().is_empty() {
@@ -202,16 +206,16 @@ impl Convention {
             let query = self.redacted_query(query);
             attributes.push(KeyValue::new(names::URL_QUERY, self.capped(&query)));
         }
-        if let Some(scheme) = &facts.scheme {
-            attributes.push(KeyValue::new(names::URL_SCHEME, scheme.clone()));
+        if let Some(scheme) = facts.scheme {
+            attributes.push(KeyValue::new(names::URL_SCHEME, scheme));
         }
         if let Some(route) = &facts.route {
             attributes.push(KeyValue::new(names::HTTP_ROUTE, route.value()));
         }
-        if let Some(client) = facts.client {
+        if let Some(client) = parties.client {
             attributes.push(KeyValue::new(names::CLIENT_ADDRESS, client.to_string()));
         }
-        facts.push_peer(attributes);
+        parties.push_peer(attributes);
         if let Some(agent) = head.headers.get(header::USER_AGENT).and_then(utf8) {
             attributes.push(KeyValue::new(names::USER_AGENT_ORIGINAL, self.capped(agent)));
         }
@@ -225,17 +229,17 @@ impl Convention {
     }
 
     /// The URL that a client asked for, whole as far as it is known, without credentials.
-    fn full_url(&self, facts: &Facts, head: &request::Parts) -> String {
+    fn full_url(&self, parties: &Parties, head: &request::Parts) -> String {
         let mut url = String::with_capacity(128);
-        if let Some((host, port)) = &facts.server {
-            if let Some(scheme) = &facts.scheme {
+        if let Some((host, port)) = &parties.server {
+            if let Some(scheme) = &parties.scheme {
                 url.push_str(scheme.as_str());
                 url.push(':');
             }
             url.push_str("//");
             match head.uri.authority() {
                 Some(authority) => url.push_str(&redact::userinfo(authority.as_str())),
-                None => push_host(&mut url, host.as_str(), *port, facts.scheme.as_ref()),
+                None => push_host(&mut url, host.as_str(), *port, parties.scheme.as_ref()),
             }
         }
         url.push_str(head.uri.path());

@@ -12,6 +12,7 @@ mod instruments;
 mod intern;
 mod labels;
 mod names;
+mod parties;
 mod protocol;
 mod redact;
 mod route;
@@ -24,7 +25,7 @@ use ::http::{HeaderName, Uri, request, response};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
 use self::intern::Interner;
-pub(crate) use self::{facts::announced_length, instruments::Instrument};
+pub(crate) use self::{facts::announced_length, instruments::Instrument, labels::LabelSet};
 pub use self::{
     facts::{Facts, RequestBodySize},
     forwarded::TrustedProxies,

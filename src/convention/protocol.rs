@@ -60,10 +60,19 @@ impl Convention {
 
     /// The attributes of a span at its creation, where samplers see them.
     pub(crate) fn request_attributes(&self, facts: &Facts, head: &request::Parts) -> Vec<KeyValue> {
+        // A server's are told on spans alone, so mostly nobody has asked for them before.
+        let read;
+        let parties = match &facts.parties {
+            Some(parties) => parties,
+            None => {
+                read = self.server_parties(head, facts.call.is_some());
+                &read
+            }
+        };
         let mut attributes = Vec::with_capacity(SPAN_ATTRIBUTES);
         match &facts.call {
-            Some(call) => self.call_attributes(&mut attributes, facts, call, head),
-            None => self.http_attributes(&mut attributes, facts, head),
+            Some(call) => self.call_attributes(&mut attributes, parties, call, head),
+            None => self.http_attributes(&mut attributes, facts, parties, head),
         }
         if let Some(hook) = &self.settings().request_attributes {
             for attribute in hook(head) {
@@ -105,29 +114,21 @@ impl Convention {
     }
 
     /// The labels of active requests: what is known when a request begins, and no more. There is
-    /// no such instrument for calls.
-    pub(crate) fn active_labels(&self, facts: &Facts) -> Option<LabelSet> {
-        facts.call.is_none().then(|| self.http_active_labels(facts))
-    }
-
-    /// The labels of the duration and of body sizes, which begin with those of active requests.
-    pub(crate) fn end_labels(&self, facts: &Facts, active: LabelSet) -> LabelSet {
-        let mut labels = active;
-        self.http_end_labels(&mut labels, facts);
-        facts.push_error(&mut labels);
-        facts.push_labels(&mut labels);
-        labels
-    }
-
-    /// The labels of a call's duration.
-    pub(crate) fn call_labels(&self, facts: &Facts) -> LabelSet {
-        let mut labels = LabelSet::new();
-        if let Some(call) = &facts.call {
-            self.rpc_labels(&mut labels, facts, call);
+    /// no such instrument for calls, and no labels of it.
+    pub(crate) fn push_active_labels(&self, labels: &mut LabelSet, facts: &Facts) {
+        if facts.call.is_none() {
+            self.http_active_labels(labels, facts);
         }
-        facts.push_error(&mut labels);
-        facts.push_labels(&mut labels);
-        labels
+    }
+
+    /// The labels of the duration and of body sizes, behind those of active requests.
+    pub(crate) fn push_end_labels(&self, labels: &mut LabelSet, facts: &Facts) {
+        match &facts.call {
+            Some(call) => self.rpc_labels(labels, facts, call),
+            None => self.http_end_labels(labels, facts),
+        }
+        facts.push_error(labels);
+        facts.push_labels(labels);
     }
 }
 

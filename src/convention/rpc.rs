@@ -12,6 +12,7 @@ use super::{
     intern::Interner,
     labels::LabelSet,
     names::{self, OTHER},
+    parties::Parties,
     protocol::EndAttributes,
 };
 use crate::{
@@ -180,7 +181,7 @@ impl Convention {
     pub(super) fn call_attributes(
         &self,
         attributes: &mut Vec<KeyValue>,
-        facts: &Facts,
+        parties: &Parties,
         call: &Call,
         head: &request::Parts,
     ) {
@@ -188,8 +189,8 @@ impl Convention {
         if self.side() == Side::Client {
             call.push_method(attributes);
         }
-        facts.push_server(attributes);
-        facts.push_peer(attributes);
+        parties.push_server(attributes);
+        parties.push_peer(attributes);
         let captured = &self.settings().request_headers;
         self.capture(attributes, names::RPC_REQUEST_HEADER, captured, &head.headers);
     }
@@ -211,8 +212,8 @@ impl Convention {
         if let Some(status) = call.status {
             labels.push(KeyValue::new(names::RPC_STATUS_CODE, status.name()));
         }
-        if self.side() == Side::Client {
-            facts.push_server(labels);
+        if let Some(parties) = facts.parties.as_ref().filter(|_| self.side() == Side::Client) {
+            parties.push_server(labels);
         }
     }
 

@@ -105,13 +105,6 @@ impl Exchange {
         self.facts.as_mut().expect("the facts were read a line above")
     }
 
-    /// Reads the facts that are told on spans alone.
-    pub(crate) fn read_ends(&mut self, head: &mut request::Parts) {
-        self.read_request(head);
-        let facts = self.facts.as_mut();
-        self.convention.read_ends(facts.expect("the facts were read a line above"), head);
-    }
-
     /// Reads the length of the request's body.
     pub(crate) fn read_body_size(&mut self, head: &mut request::Parts) -> &Facts {
         self.read_request(head);

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use http::response;
+use http::{request, response};
 use opentelemetry::ContextGuard;
 
 use super::{Exchange, Observer, service::Shared};
@@ -18,8 +18,13 @@ pub(super) struct Guard<O: Observer> {
 }
 
 impl<O: Observer> Guard<O> {
-    pub(super) fn new(shared: Arc<Shared<O>>, exchange: Exchange, state: O::State) -> Self {
-        Self { shared, exchange, state: Some(state) }
+    /// Begins an exchange; none is ended that the observer has not begun.
+    pub(super) fn begin(shared: Arc<Shared<O>>, head: &mut request::Parts) -> Self {
+        let exchange = Exchange::begin(&shared.convention, head);
+        let mut guard = Self { shared, exchange, state: None };
+        guard.state = Some(guard.shared.observer.on_request(&mut guard.exchange, head));
+        guard.exchange.mark(&mut head.extensions);
+        guard
     }
 
     /// Makes the exchange's context current.

@@ -52,14 +52,8 @@ impl Claims {
         let new = self.claimed & !self.met;
         match self.side {
             _ if new == 0 => {}
-            Side::Server => {
-                leave::<SERVER>(extensions, new);
-                forget::<CLIENT>(extensions);
-            }
-            Side::Client => {
-                leave::<CLIENT>(extensions, new);
-                forget::<SERVER>(extensions);
-            }
+            Side::Server => leave::<SERVER, CLIENT>(extensions, new),
+            Side::Client => leave::<CLIENT, SERVER>(extensions, new),
         }
     }
 }
@@ -69,6 +63,9 @@ impl Claims {
 struct Note<const SIDE: bool, const SIGNALS: u8>;
 
 fn met<const SIDE: bool>(extensions: &Extensions) -> u8 {
+    if extensions.get::<Note<SIDE, ANY>>().is_none() {
+        return 0;
+    }
     if extensions.get::<Note<SIDE, ALL>>().is_some() {
         return ALL;
     }
@@ -78,7 +75,14 @@ fn met<const SIDE: bool>(extensions: &Extensions) -> u8 {
     propagation | span | metrics
 }
 
-fn leave<const SIDE: bool>(extensions: &mut Extensions, signals: u8) {
+fn leave<const SIDE: bool, const OTHER: bool>(extensions: &mut Extensions, signals: u8) {
+    if extensions.remove::<Note<OTHER, ANY>>().is_some() {
+        extensions.remove::<Note<OTHER, ALL>>();
+        extensions.remove::<Note<OTHER, PROPAGATION>>();
+        extensions.remove::<Note<OTHER, SPAN>>();
+        extensions.remove::<Note<OTHER, METRICS>>();
+    }
+    extensions.insert(Note::<SIDE, ANY>);
     if signals == ALL {
         extensions.insert(Note::<SIDE, ALL>);
         return;
@@ -94,15 +98,10 @@ fn leave<const SIDE: bool>(extensions: &mut Extensions, signals: u8) {
     }
 }
 
-fn forget<const SIDE: bool>(extensions: &mut Extensions) {
-    extensions.remove::<Note<SIDE, ALL>>();
-    extensions.remove::<Note<SIDE, PROPAGATION>>();
-    extensions.remove::<Note<SIDE, SPAN>>();
-    extensions.remove::<Note<SIDE, METRICS>>();
-}
-
 const SERVER: bool = true;
 const CLIENT: bool = false;
+/// Beside the others, for most requests have none.
+const ANY: u8 = 0;
 const PROPAGATION: u8 = Signal::Propagation as u8;
 const SPAN: u8 = Signal::Span as u8;
 const METRICS: u8 = Signal::Metrics as u8;

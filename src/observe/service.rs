@@ -10,7 +10,7 @@ use http_body::Body;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{Exchange, Observer, ResponseBody, ResponseFuture, guard::Guard};
+use super::{Observer, ResponseBody, ResponseFuture, guard::Guard};
 use crate::convention::Convention;
 
 /// Puts an [`Observer`] around a service.
@@ -112,11 +112,7 @@ where
             return ResponseFuture::new(self.inner.call(request), None);
         }
         let (mut head, body) = request.into_parts();
-        let Shared { convention, observer } = &*self.shared;
-        let mut exchange = Exchange::begin(convention, &head);
-        let state = observer.on_request(&mut exchange, &mut head);
-        exchange.mark(&mut head.extensions);
-        let mut guard = Guard::new(Arc::clone(&self.shared), exchange, state);
+        let mut guard = Guard::begin(Arc::clone(&self.shared), &mut head);
         let _attached = guard.attach();
         let future = guard.watch(|| self.inner.call(Request::from_parts(head, body)));
         ResponseFuture::new(future, Some(guard))
