@@ -249,11 +249,12 @@ impl Observer for SpanObserver {
     type State = Option<Started>;
 
     fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
-        if !exchange.claim(Signal::Span) || !exchange.is_recorded() {
+        let is_public = exchange.convention().is_public_endpoint();
+        if exchange.is_recorded() && !is_public && self.skips() {
+            // Where nobody records, nothing is claimed.
             return None;
         }
-        let is_public = exchange.convention().is_public_endpoint();
-        if !is_public && self.skips() {
+        if !exchange.claim(Signal::Span) || !exchange.is_recorded() {
             return None;
         }
         exchange.read_request(head);

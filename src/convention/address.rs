@@ -94,7 +94,8 @@ pub(crate) fn host_port(value: &str) -> Option<HostPort<'_>> {
             None => (value, None),
         };
         // The reg-name of RFC 3986, less the delimiters that it allows and no host has.
-        let is_name = |b: u8| b.is_ascii_alphanumeric() || b"-._~%".contains(&b);
+        let is_name =
+            |b: u8| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'.' | b'_' | b'~' | b'%');
         if host.is_empty() || !host.bytes().all(is_name) {
             return None;
         }

@@ -116,6 +116,11 @@ impl Facts {
         }
     }
 
+    /// Whether the exchange is a gRPC call.
+    pub(crate) fn is_call(&self) -> bool {
+        self.call.is_some()
+    }
+
     /// Whether the status of a gRPC call is still to come.
     pub(crate) fn awaits_status(&self) -> bool {
         self.call.as_ref().is_some_and(|call| call.awaits_status())

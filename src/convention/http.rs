@@ -39,6 +39,14 @@ impl Method {
         }
     }
 
+    /// The method as an attribute.
+    pub(super) fn label(&self) -> &str {
+        match self {
+            Self::Known(method) => method.as_str(),
+            Self::Other(_) => OTHER,
+        }
+    }
+
     /// The method in a span's name.
     pub(super) fn name(&self) -> &str {
         match self {

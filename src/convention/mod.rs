@@ -17,6 +17,7 @@ mod protocol;
 mod redact;
 mod route;
 mod rpc;
+mod series;
 mod template;
 
 use std::{borrow::Cow, error::Error, fmt, net::SocketAddr, sync::Arc};
@@ -25,7 +26,9 @@ use ::http::{HeaderName, Uri, request, response};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
 use self::intern::Interner;
-pub(crate) use self::{facts::announced_length, instruments::Instrument, labels::LabelSet};
+pub(crate) use self::{
+    facts::announced_length, instruments::Instrument, labels::LabelSet, series::Identity,
+};
 pub use self::{
     facts::{Facts, RequestBodySize},
     forwarded::TrustedProxies,

@@ -133,7 +133,7 @@ impl Convention {
 }
 
 /// What is set at a span's end: mostly few, so that none is allocated for.
-pub(crate) type EndAttributes = SmallVec<[KeyValue; 6]>;
+pub(crate) type EndAttributes = SmallVec<[KeyValue; 2]>;
 
 /// Room for what a span usually has, those of its end included, so that it doesn't grow.
 const SPAN_ATTRIBUTES: usize = 16;

@@ -167,6 +167,11 @@ impl Exchange {
         self.claims.claim(signal)
     }
 
+    /// Claims nothing after all, for there is nothing that records.
+    pub(crate) fn waive(&mut self) {
+        self.claims.waive();
+    }
+
     /// Leaves word for the layers further in.
     pub(super) fn mark(&self, extensions: &mut Extensions) {
         self.claims.leave(extensions);

@@ -47,6 +47,11 @@ impl Claims {
         is_first
     }
 
+    /// Takes back what was claimed.
+    pub(super) fn waive(&mut self) {
+        self.claimed = 0;
+    }
+
     /// Leaves word for the layers further in.
     pub(super) fn leave(self, extensions: &mut Extensions) {
         let new = self.claimed & !self.met;

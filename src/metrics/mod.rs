@@ -1,5 +1,7 @@
 //! RED metrics: rate, errors and duration of exchanges, and how many are under way.
 
+mod series;
+
 use std::{
     fmt,
     sync::{Arc, OnceLock},
@@ -7,13 +9,14 @@ use std::{
 
 use http::{request, response};
 use opentelemetry::{
-    global,
+    KeyValue, global,
     metrics::{Histogram, Meter, MeterProvider, UpDownCounter},
 };
 use tower_layer::Layer;
 
+use self::series::Table;
 use crate::{
-    convention::{Convention, Instrument, LabelSet},
+    convention::{Convention, Facts, Instrument, LabelSet},
     observe::{Exchange, Observe, ObserveLayer, Observer, Signal},
 };
 
@@ -100,6 +103,9 @@ impl MetricsLayer {
     }
 
     /// Uses this provider instead of the global one, which is looked up at the first request.
+    ///
+    /// A global one without any state, as a type of your own that passes on to a `static`, is taken
+    /// for none: give it here.
     #[must_use]
     pub fn with_meter_provider<P>(self, provider: &P) -> Self
     where
@@ -158,7 +164,7 @@ pub struct MetricsObserver {
 #[derive(Default)]
 struct Shared {
     settings: Settings,
-    instruments: OnceLock<Instruments>,
+    instruments: OnceLock<Option<Instruments>>,
 }
 
 #[derive(Clone)]
@@ -197,15 +203,20 @@ impl MetricsObserver {
         Self { shared: Arc::new(Shared { settings, instruments: OnceLock::new() }) }
     }
 
-    fn instruments(&self, convention: &Convention) -> &Instruments {
+    /// The instruments, where there is somebody to record for.
+    fn instruments(&self, convention: &Convention) -> Option<&Instruments> {
         let Shared { settings, instruments } = &*self.shared;
-        instruments.get_or_init(|| match &settings.meter {
-            Some(meter) => Instruments::new(settings, convention, meter),
+        let instruments = instruments.get_or_init(|| match &settings.meter {
+            Some(meter) => Some(Instruments::new(settings, convention, meter)),
             None => {
-                let meter = global::meter_provider().meter_with_scope(Convention::scope());
-                Instruments::new(settings, convention, &meter)
+                let provider = global::meter_provider();
+                // The API's own default has no state, and nowhere to keep a measurement.
+                let is_noop = size_of_val(&*provider) == 0;
+                let meter = || provider.meter_with_scope(Convention::scope());
+                (!is_noop).then(|| Instruments::new(settings, convention, &meter()))
             }
-        })
+        });
+        instruments.as_ref()
     }
 }
 
@@ -233,6 +244,8 @@ struct Instruments {
     duration: Histogram<f64>,
     active_requests: UpDownCounter<i64>,
     body_sizes: Option<BodySizes>,
+    active_series: Table<Box<[KeyValue]>>,
+    series: Table<Box<[KeyValue]>>,
 }
 
 struct BodySizes {
@@ -271,6 +284,58 @@ impl Instruments {
                 request: body_size(convention.request_body_size()),
                 response: body_size(convention.response_body_size()),
             }),
+            active_series: Table::default(),
+            series: Table::default(),
+        }
+    }
+
+    /// Counts an exchange as active, or no longer.
+    fn add_active(&self, convention: &Convention, facts: &Facts, change: i64) {
+        let Some(series) = convention.active_series(facts) else { return };
+        let labels = || {
+            let mut labels = LabelSet::new();
+            convention.push_active_labels(&mut labels, facts);
+            labels
+        };
+        let add = |labels: &[KeyValue]| self.active_requests.add(change, labels);
+        if !self.active_series.with(&series, |_| labels().into_boxed_slice(), |known| add(known)) {
+            add(&labels());
+        }
+    }
+
+    /// Records how an exchange was, once it has ended.
+    fn record(
+        &self,
+        convention: &Convention,
+        facts: &Facts,
+        seconds: f64,
+        sizes: (Option<u64>, Option<u64>),
+    ) {
+        let labels = || {
+            let mut labels = LabelSet::new();
+            convention.push_active_labels(&mut labels, facts);
+            convention.push_end_labels(&mut labels, facts);
+            labels
+        };
+        if facts.is_call() {
+            return self.call_duration.record(seconds, &labels());
+        }
+        let record = |labels: &[KeyValue]| {
+            self.duration.record(seconds, labels);
+            if let Some(instruments) = &self.body_sizes {
+                if let Some(size) = sizes.0 {
+                    instruments.request.record(size, labels);
+                }
+                if let Some(size) = sizes.1 {
+                    instruments.response.record(size, labels);
+                }
+            }
+        };
+        let known = convention.end_series(facts).is_some_and(|series| {
+            self.series.with(&series, |_| labels().into_boxed_slice(), |known| record(known))
+        });
+        if !known {
+            record(&labels());
         }
     }
 }
@@ -283,6 +348,10 @@ impl Observer for MetricsObserver {
     type State = Option<Active>;
 
     fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+        if exchange.is_recorded() {
+            // Where nobody records, nothing is claimed.
+            self.instruments(exchange.convention())?;
+        }
         if !exchange.claim(Signal::Metrics) || !exchange.is_recorded() {
             return None;
         }
@@ -291,11 +360,7 @@ impl Observer for MetricsObserver {
         }
         exchange.read_request(head);
         let (convention, facts) = (exchange.convention(), exchange.facts()?);
-        let mut labels = LabelSet::new();
-        convention.push_active_labels(&mut labels, facts);
-        if !labels.is_empty() {
-            self.instruments(convention).active_requests.add(1, &labels);
-        }
+        self.instruments(convention)?.add_active(convention, facts, 1);
         Some(Active(()))
     }
 
@@ -304,28 +369,12 @@ impl Observer for MetricsObserver {
     fn on_end(&self, exchange: &Exchange, state: Self::State) {
         let (Some(Active(())), Some(facts)) = (state, exchange.facts()) else { return };
         let convention = exchange.convention();
-        let instruments = self.instruments(convention);
+        let Some(instruments) = self.instruments(convention) else { return };
         let seconds = exchange.elapsed().as_secs_f64();
-        let mut labels = LabelSet::new();
         // What it was counted by is still known, and is not kept: it would travel with the response.
-        convention.push_active_labels(&mut labels, facts);
-        let is_call = labels.is_empty();
-        if !is_call {
-            instruments.active_requests.add(-1, &labels);
-        }
-        convention.push_end_labels(&mut labels, facts);
-        if is_call {
-            return instruments.call_duration.record(seconds, &labels);
-        }
-        instruments.duration.record(seconds, &labels);
-        if let Some(sizes) = &instruments.body_sizes {
-            if let Some(size) = facts.request_body_size() {
-                sizes.request.record(size, &labels);
-            }
-            if let Some(size) = exchange.response_body_size() {
-                sizes.response.record(size, &labels);
-            }
-        }
+        instruments.add_active(convention, facts, -1);
+        let sizes = (facts.request_body_size(), exchange.response_body_size());
+        instruments.record(convention, facts, seconds, sizes);
     }
 }
 
