@@ -111,6 +111,13 @@ impl TelemetryLayer {
         self.map_metrics(|metrics| metrics.with_body_sizes())
     }
 
+    /// As [`MetricsLayer::with_bound_instruments`](crate::MetricsLayer::with_bound_instruments).
+    #[cfg(feature = "bound-instruments")]
+    #[must_use]
+    pub fn with_bound_instruments(self) -> Self {
+        self.map_metrics(MetricsObserver::with_bound_instruments)
+    }
+
     /// As [`MetricsLayer::with_duration_boundaries`](crate::MetricsLayer::with_duration_boundaries).
     #[must_use]
     pub fn with_duration_boundaries(self, seconds: impl Into<Vec<f64>>) -> Self {

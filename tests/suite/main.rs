@@ -3,6 +3,8 @@
 mod support;
 
 mod attributes;
+#[cfg(feature = "bound-instruments")]
+mod bound;
 #[cfg(all(feature = "hyper", feature = "reqwest-middleware", feature = "rustls"))]
 mod clients;
 mod context;

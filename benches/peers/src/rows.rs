@@ -66,6 +66,7 @@ pub fn rows(workload: Workload, sdk: &Sdk) -> Vec<Row> {
             routed(NOTHING, false, 0),
             routed(STACK, spans, 2),
             routed(STACK_SIZES, spans, 4),
+            routed(STACK_BOUND, spans, 2),
             routed(NEST, spans, 2),
             routed(OIT, spans, 3),
             routed(TO, spans, 4),
@@ -75,6 +76,7 @@ pub fn rows(workload: Workload, sdk: &Sdk) -> Vec<Row> {
             routed(BARE, false, 0),
             routed(NOTHING, false, 0),
             routed(METRICS, false, 2),
+            routed(METRICS_BOUND, false, 2),
             routed(OIT, false, 3),
             routed(TO, false, 4),
             routed(AOM, false, 4),
@@ -98,8 +100,10 @@ const BARE: &str = "bare";
 const NOTHING: &str = "a layer that wraps the body, no more";
 const STACK: &str = "**tower-telemetry**";
 const STACK_SIZES: &str = "**tower-telemetry**, four instruments";
+const STACK_BOUND: &str = "**tower-telemetry**, bound instruments";
 const NEST: &str = "**tower-telemetry**, three layers nested";
 const METRICS: &str = "**tower-telemetry**, `MetricsLayer`";
+const METRICS_BOUND: &str = "**tower-telemetry**, `MetricsLayer`, bound instruments";
 
 fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
     let router = router(routes);
@@ -118,11 +122,13 @@ fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
         NOTHING => router.layer(layer_fn(Nothing)),
         STACK => router.layer(stack()),
         STACK_SIZES => router.layer(stack().with_body_sizes()),
+        STACK_BOUND => router.layer(stack().with_bound_instruments()),
         NEST => router
             .layer(metrics())
             .layer(SpanLayer::server().with_tracer_provider(&sdk.tracers))
             .layer(PropagationLayer::server().with_propagator(W3c::new())),
         METRICS => router.layer(metrics()),
+        METRICS_BOUND => router.layer(metrics().with_bound_instruments()),
         OIT => {
             let builder = oit::LayerBuilder::builder();
             let builder = builder.with_tracing(workload != Workload::Metrics);
