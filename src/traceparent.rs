@@ -35,7 +35,7 @@ impl TraceParent {
 
     /// Reads a header's value; `None` where it has to be ignored.
     pub(crate) fn parse(value: &str) -> Option<Self> {
-        let value = value.trim_matches([' ', '\t']).as_bytes();
+        let value = trimmed(value.as_bytes());
         let (fields, rest) = value.split_first_chunk::<LENGTH>()?;
         let dashes = [fields[2], fields[35], fields[52]];
         if dashes != [b'-'; 3] {
@@ -74,19 +74,38 @@ impl TraceParent {
 const LENGTH: usize = 55;
 const KNOWN: TraceFlags = TraceFlags::new(0x03);
 
+/// The value without the white space that a header may have around it.
+fn trimmed(mut value: &[u8]) -> &[u8] {
+    while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
+        value = rest;
+    }
+    value
+}
+
 /// Lower-case hexadecimal digits, and nothing else: `from_str_radix` would take a sign.
 fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
-    let digit = |digit: u8| match digit {
-        b'0'..=b'9' => Some(digit - b'0'),
-        b'a'..=b'f' => Some(digit - b'a' + 10),
-        _ => None,
-    };
     let mut bytes = [0; N];
+    let mut seen = 0;
     for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        *byte = digit(pair[0])? << 4 | digit(pair[1])?;
+        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
+        *byte = high << 4 | low & 0xf;
+        seen |= high | low;
     }
-    Some(bytes)
+    (seen & NO_DIGIT == 0).then_some(bytes)
 }
+
+/// The value of each octet as a digit. One look for each, and one check for all: this is read for
+/// every request.
+static DIGITS: [u8; 256] = {
+    let mut digits = [NO_DIGIT; 256];
+    let mut value = 0;
+    while value < 16 {
+        digits[b"0123456789abcdef"[value as usize] as usize] = value;
+        value += 1;
+    }
+    digits
+};
+const NO_DIGIT: u8 = 0x80;
 
 fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";

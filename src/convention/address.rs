@@ -79,7 +79,7 @@ pub(crate) fn scheme(value: &str) -> Option<&'static str> {
 
 /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; `None` where it is none of these.
 pub(crate) fn host_port(value: &str) -> Option<HostPort<'_>> {
-    let value = value.trim();
+    let value = value.trim_ascii();
     let (host, port) = if let Some(rest) = value.strip_prefix('[') {
         let (host, after) = rest.split_once(']')?;
         host.parse::<std::net::Ipv6Addr>().ok()?;
@@ -89,8 +89,8 @@ pub(crate) fn host_port(value: &str) -> Option<HostPort<'_>> {
         };
         (host, port)
     } else {
-        let (host, port) = match value.split_once(':') {
-            Some((host, port)) => (host, Some(port)),
+        let (host, port) = match value.bytes().position(|b| b == b':') {
+            Some(at) => (&value[..at], Some(&value[at + 1..])),
             None => (value, None),
         };
         // The reg-name of RFC 3986, less the delimiters that it allows and no host has.

@@ -142,6 +142,7 @@ impl Convention {
     ///
     /// On a server whose router comes later, this leaves a slot for the route in the request's
     /// extensions; a layer inside of another of the same exchange (`is_nested`) shares its slot.
+    #[inline]
     pub(crate) fn read_request(&self, head: &mut request::Parts, is_nested: bool) -> Facts {
         let settings = self.settings();
         let is_call = self.protocol_of(head) == Protocol::Grpc;

@@ -11,6 +11,7 @@ use opentelemetry::{
 };
 
 /// The labels of a series.
+#[derive(Debug)]
 pub(super) struct Kept<L> {
     labels: L,
     #[cfg(feature = "bound-instruments")]
@@ -20,7 +21,7 @@ pub(super) struct Kept<L> {
 /// Each instrument is bound when it first records: the SDK exports what is bound, also where nothing
 /// was recorded.
 #[cfg(feature = "bound-instruments")]
-#[derive(Default)]
+#[derive(Debug, Default)]
 struct Bound {
     active: OnceLock<BoundUpDownCounter<i64>>,
     duration: OnceLock<BoundHistogram<f64>>,

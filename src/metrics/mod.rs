@@ -15,7 +15,10 @@ use opentelemetry::{
 };
 use tower_layer::Layer;
 
-use self::{kept::Kept, series::Table};
+use self::{
+    kept::Kept,
+    series::{Series, Table},
+};
 use crate::{
     convention::{Convention, Facts, Instrument, LabelSet},
     observe::{Exchange, Observe, ObserveLayer, Observer, Signal},
@@ -320,18 +323,34 @@ impl Instruments {
         }
     }
 
-    /// Counts an exchange as active, or no longer.
-    fn add_active(&self, convention: &Convention, facts: &Facts, change: i64) {
-        let Some(series) = convention.active_series(facts) else { return };
-        let labels = || {
-            let mut labels = LabelSet::new();
-            convention.push_active_labels(&mut labels, facts);
-            labels
-        };
-        let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
-        let add = |known: &Kept<_>| known.count_active(&self.active_requests, change);
-        if !self.active_series.with(&series, keep, add) {
-            self.active_requests.add(change, &labels());
+    /// Counts an exchange as active, where there is an instrument of that.
+    fn begin(&self, convention: &Convention, facts: &Facts) -> Option<KnownSeries> {
+        let series = convention.active_series(facts)?;
+        let labels = || active_labels(convention, facts).into_boxed_slice();
+        let keep = |number| Kept::new(labels(), number, self.binds);
+        let known = self.active_series.with(&series, keep, Arc::clone);
+        self.count_active(convention, facts, known.as_ref(), 1);
+        known
+    }
+
+    /// Counts an exchange as active no longer.
+    fn end(&self, convention: &Convention, facts: &Facts, known: Option<KnownSeries>) {
+        if !facts.is_call() {
+            self.count_active(convention, facts, known.as_ref(), -1);
+        }
+    }
+
+    fn count_active(
+        &self,
+        convention: &Convention,
+        facts: &Facts,
+        known: Option<&KnownSeries>,
+        change: i64,
+    ) {
+        match known {
+            Some(known) => known.kept.count_active(&self.active_requests, change),
+            // Its labels are not kept: they would travel with the response.
+            None => self.active_requests.add(change, &active_labels(convention, facts)),
         }
     }
 
@@ -344,8 +363,7 @@ impl Instruments {
         sizes: (Option<u64>, Option<u64>),
     ) {
         let labels = || {
-            let mut labels = LabelSet::new();
-            convention.push_active_labels(&mut labels, facts);
+            let mut labels = active_labels(convention, facts);
             convention.push_end_labels(&mut labels, facts);
             labels
         };
@@ -353,9 +371,9 @@ impl Instruments {
             return self.call_duration.record(seconds, &labels());
         }
         let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
-        let record = |known: &Kept<_>| self.record_series(known, seconds, sizes);
+        let record = |known: &KnownSeries| self.record_series(&known.kept, seconds, sizes);
         let series = convention.end_series(facts);
-        if !series.is_some_and(|series| self.series.with(&series, keep, record)) {
+        if series.and_then(|series| self.series.with(&series, keep, record)).is_none() {
             self.record_series(&Kept::new(labels(), 0, false), seconds, sizes);
         }
     }
@@ -377,9 +395,12 @@ impl Instruments {
     }
 }
 
-/// An exchange that is measured, and counted as active where there is an instrument of that.
+/// An exchange that is measured, and the series in which it is counted as active, if that is one of
+/// those that are kept.
 #[derive(Debug)]
-pub struct Active(());
+pub struct Active(Option<KnownSeries>);
+
+type KnownSeries = Arc<Series<Kept<Box<[KeyValue]>>>>;
 
 impl Observer for MetricsObserver {
     type State = Option<Active>;
@@ -397,22 +418,26 @@ impl Observer for MetricsObserver {
         }
         exchange.read_request(head);
         let (convention, facts) = (exchange.convention(), exchange.facts()?);
-        self.instruments(convention)?.add_active(convention, facts, 1);
-        Some(Active(()))
+        Some(Active(self.instruments(convention)?.begin(convention, facts)))
     }
 
     fn on_response(&self, _: &Exchange, _: &mut Self::State, _: &mut response::Parts) {}
 
     fn on_end(&self, exchange: &Exchange, state: Self::State) {
-        let (Some(Active(())), Some(facts)) = (state, exchange.facts()) else { return };
+        let (Some(Active(active)), Some(facts)) = (state, exchange.facts()) else { return };
         let convention = exchange.convention();
         let Some(instruments) = self.instruments(convention) else { return };
         let seconds = exchange.elapsed().as_secs_f64();
-        // What it was counted by is still known, and is not kept: it would travel with the response.
-        instruments.add_active(convention, facts, -1);
+        instruments.end(convention, facts, active);
         let sizes = (facts.request_body_size(), exchange.response_body_size());
         instruments.record(convention, facts, seconds, sizes);
     }
+}
+
+fn active_labels(convention: &Convention, facts: &Facts) -> LabelSet {
+    let mut labels = LabelSet::new();
+    convention.push_active_labels(&mut labels, facts);
+    labels
 }
 
 /// Seconds (semantic conventions, `http.server.request.duration`).

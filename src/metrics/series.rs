@@ -13,46 +13,40 @@ pub(super) struct Table<T> {
     hasher: DefaultHashBuilder,
 }
 
-struct Series<T> {
+#[derive(Debug)]
+pub(super) struct Series<T> {
     identity: Identity<Box<str>>,
-    kept: T,
+    pub(super) kept: T,
 }
 
 impl<T> Table<T> {
-    /// Gives what is kept of a series to `record`: `false`, where there is no room for it.
-    pub(super) fn with(
+    /// Gives what is kept of a series to `record`; none, where there is no room for it.
+    pub(super) fn with<R>(
         &self,
         identity: &Identity<&str>,
         make: impl FnOnce(usize) -> T,
-        record: impl FnOnce(&T),
-    ) -> bool {
+        record: impl FnOnce(&Arc<Series<T>>) -> R,
+    ) -> Option<R> {
         let hash = self.hasher.hash_one(identity);
+        let is_it = |series: &Arc<Series<T>>| series.identity.is(identity);
         let known = self.series.load();
-        let find = |series: &HashTable<Arc<Series<T>>>| {
-            series.find(hash, |known| known.identity.is(identity)).map(Arc::clone)
-        };
-        if let Some(known) = known.find(hash, |known| known.identity.is(identity)) {
-            record(&known.kept);
-            return true;
+        if let Some(known) = known.find(hash, is_it) {
+            return Some(record(known));
         }
         if known.len() >= MAX_SERIES {
-            return false;
+            return None;
         }
         let new = Arc::new(Series { identity: identity.to_owned(), kept: make(known.len()) });
         drop(known);
         self.series.rcu(|known| {
             let mut series = HashTable::clone(known);
-            if find(&series).is_none() && series.len() < MAX_SERIES {
-                let hash_of = |known: &Arc<Series<T>>| self.hasher.hash_one(&known.identity);
+            if series.find(hash, is_it).is_none() && series.len() < MAX_SERIES {
+                let hash_of = |series: &Arc<Series<T>>| self.hasher.hash_one(&series.identity);
                 series.insert_unique(hash, Arc::clone(&new), hash_of);
             }
             series
         });
-        let added = find(&self.series.load());
-        if let Some(added) = &added {
-            record(&added.kept);
-        }
-        added.is_some()
+        self.series.load().find(hash, is_it).map(record)
     }
 }
 

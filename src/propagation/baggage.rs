@@ -202,7 +202,7 @@ fn is_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-pub(super) const BAGGAGE: &str = "baggage";
+const BAGGAGE: &str = "baggage";
 const OWS: [char; 2] = [' ', '\t'];
 const MAX_MEMBERS: usize = 64;
 const MAX_BYTES: usize = 8192;

@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue, header::AsHeaderName};
 use opentelemetry::propagation::{Extractor, Injector};
 
 /// Reads headers for a propagator of any kind.
@@ -24,14 +24,14 @@ impl<'a> HeaderExtractor<'a> {
         Self { headers, joined: Default::default() }
     }
 
-    /// The lines of a header that are text.
-    pub(super) fn lines(&self, key: &str) -> impl Iterator<Item = &str> {
-        let values = match known(key) {
-            Some(name) => self.headers.get_all(name),
-            None => self.headers.get_all(key),
-        };
-        values.into_iter().filter_map(|value| value.to_str().ok())
+    fn lines(&self, key: &str) -> impl Iterator<Item = &str> {
+        lines(self.headers, key)
     }
+}
+
+/// The lines of a header that are text.
+pub(super) fn lines<K: AsHeaderName>(headers: &HeaderMap, name: K) -> impl Iterator<Item = &str> {
+    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
 }
 
 impl Extractor for HeaderExtractor<'_> {

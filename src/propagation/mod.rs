@@ -188,11 +188,10 @@ impl PropagationObserver {
     }
 
     fn extract(&self, context: &Context, headers: &HeaderMap) -> Context {
-        let headers = HeaderExtractor::new(headers);
-        match self.is_w3c() {
-            true => W3c::read(context, &headers).unwrap_or_else(|| context.clone()),
-            false => self.with(|propagator| propagator.extract_with_context(context, &headers)),
+        if self.is_w3c() {
+            return W3c::read(context, headers).unwrap_or_else(|| context.clone());
         }
+        self.with(|p| p.extract_with_context(context, &HeaderExtractor::new(headers)))
     }
 
     fn inject(&self, context: &Context, head: &mut request::Parts) {

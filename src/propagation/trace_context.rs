@@ -192,7 +192,7 @@ fn is_key(key: &str) -> bool {
     let key = key.as_bytes();
     key.len() <= MAX_LENGTH
         && key.first().is_some_and(is_first)
-        && key.iter().all(|b| is_first(b) || b"_-*/@".contains(b))
+        && key.iter().all(|b| is_first(b) || matches!(b, b'_' | b'-' | b'*' | b'/' | b'@'))
 }
 
 /// Section 3.3.1.3.2. White space behind a value was never part of it.
@@ -202,7 +202,7 @@ fn is_value(value: &str) -> bool {
         && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'=')
 }
 
-pub(super) const TRACEPARENT: &str = "traceparent";
-pub(super) const TRACESTATE: &str = "tracestate";
+const TRACEPARENT: &str = "traceparent";
+const TRACESTATE: &str = "tracestate";
 const MAX_MEMBERS: usize = 32;
 const MAX_LENGTH: usize = 256;

@@ -2,16 +2,13 @@
 
 use std::sync::OnceLock;
 
+use http::HeaderMap;
 use opentelemetry::{
     Context,
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
 };
 
-use super::{
-    Baggage, HeaderExtractor, TraceContext,
-    baggage::BAGGAGE,
-    trace_context::{TRACEPARENT, TRACESTATE},
-};
+use super::{Baggage, TraceContext, carrier};
 
 /// [`TraceContext`] and [`Baggage`]: what is used where no propagator is given and no global one is
 /// installed.
@@ -30,13 +27,18 @@ impl W3c {
 }
 
 impl W3c {
-    /// What [`extract_with_context`](TextMapPropagator::extract_with_context) does, for the carrier of
-    /// this crate: it lends its lines, where others must give a list of them.
-    pub(super) fn read(cx: &Context, headers: &HeaderExtractor<'_>) -> Option<Context> {
-        let lines = || headers.lines(TRACESTATE);
-        let called = TraceContext::read(cx, headers.get(TRACEPARENT), lines);
-        let baggage = Baggage::read(called.as_ref().unwrap_or(cx), headers.lines(BAGGAGE));
-        baggage.or(called)
+    /// What [`extract_with_context`](TextMapPropagator::extract_with_context) does with the carrier of
+    /// this crate, without the lists of lines that a carrier has to give.
+    pub(super) fn read(cx: &Context, headers: &HeaderMap) -> Option<Context> {
+        let [traceparent, tracestate, baggage] = &carrier::W3C;
+        let mut parents = carrier::lines(headers, traceparent);
+        let parent = match (parents.next(), parents.next()) {
+            (parent, None) => parent,
+            _ => None,
+        };
+        let called = TraceContext::read(cx, parent, || carrier::lines(headers, tracestate));
+        let lines = carrier::lines(headers, baggage);
+        Baggage::read(called.as_ref().unwrap_or(cx), lines).or(called)
     }
 }
 

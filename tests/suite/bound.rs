@@ -45,7 +45,8 @@ fn counted(convention: Convention, routes: usize, is_bound: bool) -> Counts {
     }));
     for _ in 0..2 {
         for route in 0..routes {
-            let queries: &[&str] = if route < 3 { &["", "?error", "?half", "?fail"] } else { &[""] };
+            let queries: &[&str] =
+                if route < 3 { &["", "?error", "?half", "?fail"] } else { &[""] };
             for query in queries {
                 let uri = format!("http://example.com/{route}{query}");
                 let request = Request::post(uri).header("content-length", "5");
