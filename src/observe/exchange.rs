@@ -32,6 +32,7 @@ pub struct Exchange {
     is_head_request: bool,
     is_connect: bool,
     claims: Claims,
+    is_waived: bool,
     delivery: Delivery,
 }
 
@@ -44,6 +45,7 @@ struct Delivery {
 }
 
 impl Exchange {
+    #[inline]
     pub(super) fn begin(convention: &Convention, head: &request::Parts) -> Self {
         let convention = convention.clone();
         let is_recorded = convention.records(head);
@@ -59,6 +61,7 @@ impl Exchange {
             is_head_request: head.method == Method::HEAD,
             is_connect: head.method == Method::CONNECT,
             claims,
+            is_waived: false,
             delivery: Delivery::default(),
             convention,
         }
@@ -170,19 +173,25 @@ impl Exchange {
     /// Claims nothing after all, for there is nothing that records.
     pub(crate) fn waive(&mut self) {
         self.claims.waive();
+        self.is_waived = true;
     }
 
     /// Leaves word for the layers further in.
+    #[inline]
     pub(super) fn mark(&self, extensions: &mut Extensions) {
         self.claims.leave(extensions);
     }
 
     /// Makes the context current, where the observers set one.
+    #[inline]
     pub(super) fn attach(&self) -> Option<ContextGuard> {
         self.context.clone().map(Context::attach)
     }
 
     pub(super) fn respond(&mut self, head: &response::Parts, exact: Option<u64>) {
+        if self.is_waived {
+            return;
+        }
         if let Some(facts) = &mut self.facts {
             self.convention.read_response(facts, head);
         }
@@ -206,6 +215,7 @@ impl Exchange {
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
     }
 
+    #[inline]
     pub(super) fn deliver(&mut self, bytes: usize) {
         if let Some(delivered) = &mut self.delivery.delivered {
             *delivered += bytes as u64;
@@ -225,6 +235,9 @@ impl Exchange {
     }
 
     pub(super) fn end(&mut self, end: &End<'_>) {
+        if self.is_waived {
+            return;
+        }
         self.elapsed = self.started.elapsed();
         if let Some(facts) = &mut self.facts {
             self.convention.read_end(facts, end, self.elapsed);

@@ -68,11 +68,11 @@ impl Claims {
 struct Note<const SIDE: bool, const SIGNALS: u8>;
 
 fn met<const SIDE: bool>(extensions: &Extensions) -> u8 {
-    if extensions.get::<Note<SIDE, ANY>>().is_none() {
-        return 0;
-    }
     if extensions.get::<Note<SIDE, ALL>>().is_some() {
         return ALL;
+    }
+    if extensions.get::<Note<SIDE, SOME>>().is_none() {
+        return 0;
     }
     let propagation = extensions.get::<Note<SIDE, PROPAGATION>>().map_or(0, |_| PROPAGATION);
     let span = extensions.get::<Note<SIDE, SPAN>>().map_or(0, |_| SPAN);
@@ -81,17 +81,17 @@ fn met<const SIDE: bool>(extensions: &Extensions) -> u8 {
 }
 
 fn leave<const SIDE: bool, const OTHER: bool>(extensions: &mut Extensions, signals: u8) {
-    if extensions.remove::<Note<OTHER, ANY>>().is_some() {
-        extensions.remove::<Note<OTHER, ALL>>();
+    extensions.remove::<Note<OTHER, ALL>>();
+    if extensions.remove::<Note<OTHER, SOME>>().is_some() {
         extensions.remove::<Note<OTHER, PROPAGATION>>();
         extensions.remove::<Note<OTHER, SPAN>>();
         extensions.remove::<Note<OTHER, METRICS>>();
     }
-    extensions.insert(Note::<SIDE, ANY>);
     if signals == ALL {
         extensions.insert(Note::<SIDE, ALL>);
         return;
     }
+    extensions.insert(Note::<SIDE, SOME>);
     if signals & PROPAGATION != 0 {
         extensions.insert(Note::<SIDE, PROPAGATION>);
     }
@@ -105,8 +105,8 @@ fn leave<const SIDE: bool, const OTHER: bool>(extensions: &mut Extensions, signa
 
 const SERVER: bool = true;
 const CLIENT: bool = false;
-/// Beside the others, for most requests have none.
-const ANY: u8 = 0;
+/// Beside the single ones, for most requests have none of them.
+const SOME: u8 = 0;
 const PROPAGATION: u8 = Signal::Propagation as u8;
 const SPAN: u8 = Signal::Span as u8;
 const METRICS: u8 = Signal::Metrics as u8;
