@@ -288,9 +288,13 @@ impl Observer for SpanObserver {
         if is_noop != self.shared.is_noop.load(Ordering::Relaxed) {
             self.shared.is_noop.store(is_noop, Ordering::Relaxed);
         }
-        if !is_noop || is_public {
-            exchange.set_context(started);
+        if is_noop {
+            exchange.release(Signal::Span);
         }
+        if is_noop && !is_public {
+            return None;
+        }
+        exchange.set_context(started);
         Some(Started { is_recording, had_route, has_own_name })
     }
 

@@ -60,14 +60,11 @@ impl TraceParent {
 
     /// Writes a header's value: version 00, and flags that this version knows.
     pub(crate) fn to_text(self) -> String {
-        let mut text = Vec::with_capacity(LENGTH);
-        text.extend_from_slice(b"00-");
-        push_hex(&mut text, &self.trace_id.to_bytes());
-        text.push(b'-');
-        push_hex(&mut text, &self.span_id.to_bytes());
-        text.push(b'-');
-        push_hex(&mut text, &[(self.flags & KNOWN).to_u8()]);
-        String::from_utf8(text).expect("dashes and hexadecimal digits are ASCII")
+        let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
+        write_hex(&mut text[3..35], &self.trace_id.to_bytes());
+        write_hex(&mut text[36..52], &self.span_id.to_bytes());
+        write_hex(&mut text[53..], &[(self.flags & KNOWN).to_u8()]);
+        String::from_utf8(text.to_vec()).expect("dashes and hexadecimal digits are ASCII")
     }
 }
 
@@ -107,10 +104,9 @@ static DIGITS: [u8; 256] = {
 };
 const NO_DIGIT: u8 = 0x80;
 
-fn push_hex(text: &mut Vec<u8>, bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
-    for byte in bytes {
-        text.push(DIGITS[usize::from(byte >> 4)]);
-        text.push(DIGITS[usize::from(byte & 0xf)]);
+fn write_hex(text: &mut [u8], bytes: &[u8]) {
+    let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
+    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
     }
 }

@@ -170,10 +170,17 @@ impl Exchange {
         self.claims.claim(signal)
     }
 
-    /// Claims nothing after all, for there is nothing that records.
+    /// Takes a claim back, for there is nobody who records.
+    pub(crate) fn release(&mut self, signal: Signal) {
+        self.claims.release(signal);
+    }
+
+    /// Carries this exchange on, and no more: it is recorded by nobody here.
     pub(crate) fn waive(&mut self) {
-        self.claims.waive();
-        self.is_waived = true;
+        if !self.claims.is_nested() {
+            self.release(Signal::Propagation);
+            self.is_waived = true;
+        }
     }
 
     /// Leaves word for the layers further in.

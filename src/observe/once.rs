@@ -47,9 +47,9 @@ impl Claims {
         is_first
     }
 
-    /// Takes back what was claimed.
-    pub(super) fn waive(&mut self) {
-        self.claimed = 0;
+    /// Takes a claim back.
+    pub(super) fn release(&mut self, signal: Signal) {
+        self.claimed &= !(signal as u8);
     }
 
     /// Leaves word for the layers further in.

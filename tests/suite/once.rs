@@ -4,7 +4,7 @@ use std::convert::Infallible;
 
 use http::{Request, Response};
 use opentelemetry::trace::SpanKind;
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{Convention, Route};
 
 use crate::support::{Telemetry, get, hello};
@@ -29,6 +29,20 @@ async fn a_layer_met_twice_records_once() {
         assert_eq!(telemetry.spans().len(), 1);
         assert_eq!(telemetry.duration().count, 1);
     }
+}
+
+/// No provider is installed in the process of these tests.
+#[tokio::test]
+async fn a_layer_that_records_nothing_leaves_it_to_others() {
+    use tower_telemetry::TelemetryLayer;
+    let telemetry = Telemetry::new();
+    let service = telemetry.stack(Convention::server()).layer(service_fn(hello));
+    let mut service = TelemetryLayer::server().layer(service);
+    for _ in 0..300 {
+        service.ready().await.unwrap().call(get("http://a/")).await.unwrap();
+    }
+    assert_eq!(telemetry.spans().len(), 300);
+    assert_eq!(telemetry.duration().count, 300);
 }
 
 #[tokio::test]
