@@ -225,7 +225,8 @@ impl Convention {
         }
         parties.push_peer(attributes);
         if let Some(agent) = head.headers.get(header::USER_AGENT).and_then(utf8) {
-            attributes.push(KeyValue::new(names::USER_AGENT_ORIGINAL, self.capped(agent)));
+            let agent = self.settings().user_agents.intern(self.cap(agent));
+            attributes.push(KeyValue::new(names::USER_AGENT_ORIGINAL, agent));
         }
     }
 

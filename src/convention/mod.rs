@@ -90,6 +90,7 @@ pub(crate) struct Settings {
     protocol: Option<Protocol>,
     strings: Arc<Interner>,
     hosts: Arc<Interner>,
+    user_agents: Arc<Interner>,
     methods: Arc<rpc::Methods>,
     known_services: Option<Vec<Cow<'static, str>>>,
     known_methods: Vec<StringValue>,
@@ -512,6 +513,7 @@ impl Convention {
                 protocol: None,
                 strings: Arc::new(Interner::new(MAX_STRINGS)),
                 hosts: Arc::new(Interner::new(MAX_HOSTS)),
+                user_agents: Arc::new(Interner::new(MAX_USER_AGENTS)),
                 methods: Arc::default(),
                 known_services: None,
                 known_methods: http::known_methods(),
@@ -586,3 +588,6 @@ const MAX_STRINGS: usize = 2000;
 
 /// Hosts are the caller's word: room for the real ones, and not for all that may be made up.
 const MAX_HOSTS: usize = 64;
+
+/// Other services are of few kinds; browsers are of more than it would be worth to keep.
+const MAX_USER_AGENTS: usize = 64;

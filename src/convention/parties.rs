@@ -90,7 +90,7 @@ impl Convention {
 
     /// The scheme of a server's request: as it is told, else as it is configured.
     pub(super) fn known_scheme(&self, told: Option<&'static str>) -> &'static str {
-        told.or(self.settings().scheme).unwrap_or("http")
+        told.or_else(|| self.settings().scheme).unwrap_or("http")
     }
 
     fn host(&self, host: &str) -> StringValue {
