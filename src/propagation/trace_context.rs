@@ -140,17 +140,24 @@ fn read_state<'a>(
     lines: impl IntoIterator<Item = &'a str>,
 ) -> (TraceState, Option<KeptState>) {
     let mut members = SmallVec::<[(&str, &str); 8]>::new();
-    for member in lines.into_iter().flat_map(|line| line.split(',')) {
-        let member = member.trim_matches([' ', '\t']);
-        if member.is_empty() {
-            continue;
-        }
-        match member.split_once('=') {
-            Some((key, value)) if is_key(key) && is_value(value) && members.len() < MAX_MEMBERS => {
-                members.push((key, value));
+    for line in lines {
+        let mut rest = Some(line);
+        while let Some(list) = rest {
+            let member;
+            (member, rest) = split_at(list, b',');
+            let member = trimmed(member);
+            if member.is_empty() {
+                continue;
             }
-            // Discarded whole, not cut.
-            _ => return (TraceState::NONE, None),
+            match split_at(member, b'=') {
+                (key, Some(value))
+                    if is_key(key) && is_value(value) && members.len() < MAX_MEMBERS =>
+                {
+                    members.push((key, value));
+                }
+                // Discarded whole, not cut.
+                _ => return (TraceState::NONE, None),
+            }
         }
     }
     if members.is_empty() {
@@ -168,6 +175,26 @@ fn read_state<'a>(
             (expressed.clone(), Some(KeptState { trace_id, members, expressed }))
         }
     }
+}
+
+/// What is before the first of these separators, and what is behind it. By octets, which is faster
+/// than `str::split` where the parts are short.
+fn split_at(text: &str, separator: u8) -> (&str, Option<&str>) {
+    match text.bytes().position(|b| b == separator) {
+        Some(at) => (&text[..at], Some(&text[at + 1..])),
+        None => (text, None),
+    }
+}
+
+/// The text without the white space that may be around a member.
+fn trimmed(mut text: &str) -> &str {
+    while let [b' ' | b'\t', ..] = text.as_bytes() {
+        text = &text[1..];
+    }
+    while let [.., b' ' | b'\t'] = text.as_bytes() {
+        text = &text[..text.len() - 1];
+    }
+    text
 }
 
 fn join<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
