@@ -2,6 +2,7 @@
 
 use http::{request, response};
 use opentelemetry::{
+    Key,
     metrics::MeterProvider,
     propagation::TextMapPropagator,
     trace::{Tracer, TracerProvider},
@@ -109,6 +110,13 @@ impl TelemetryLayer {
     #[must_use]
     pub fn with_body_sizes(self) -> Self {
         self.map_metrics(|metrics| metrics.with_body_sizes())
+    }
+
+    /// As [`MetricsLayer::without_attributes`](crate::MetricsLayer::without_attributes).
+    #[must_use]
+    pub fn without_attributes<K: Into<Key>>(self, keys: impl IntoIterator<Item = K>) -> Self {
+        let keys = keys.into_iter().map(Into::into).collect();
+        self.map_metrics(|metrics| metrics.without_attributes(keys))
     }
 
     /// As [`MetricsLayer::with_bound_instruments`](crate::MetricsLayer::with_bound_instruments).

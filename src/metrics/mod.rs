@@ -10,7 +10,7 @@ use std::{
 
 use http::{request, response};
 use opentelemetry::{
-    KeyValue, global,
+    Key, KeyValue, global,
     metrics::{Histogram, Meter, MeterProvider, UpDownCounter},
 };
 use tower_layer::Layer;
@@ -131,6 +131,16 @@ impl MetricsLayer {
         Self { layer: self.layer.map(|observer| observer.with_body_sizes()) }
     }
 
+    /// Drops these attributes from all measurements: fewer series, where a dashboard has no use of
+    /// what they tell apart, such as a client's `server.address`.
+    ///
+    /// Spans keep them.
+    #[must_use]
+    pub fn without_attributes<K: Into<Key>>(self, keys: impl IntoIterator<Item = K>) -> Self {
+        let keys = keys.into_iter().map(Into::into).collect();
+        Self { layer: self.layer.map(|observer| observer.without_attributes(keys)) }
+    }
+
     /// Binds the instruments to the labels of each series when it first records: what is recorded
     /// later needn't be looked up. It is faster, and counts the same.
     ///
@@ -196,6 +206,7 @@ struct Shared {
 struct Settings {
     meter: Option<Meter>,
     has_body_sizes: bool,
+    dropped: Vec<Key>,
     binds: bool,
     duration_boundaries: Vec<f64>,
     body_size_boundaries: Vec<f64>,
@@ -212,6 +223,10 @@ impl MetricsObserver {
 
     pub(crate) fn with_body_sizes(self) -> Self {
         self.anew(|settings| settings.has_body_sizes = true)
+    }
+
+    pub(crate) fn without_attributes(self, keys: Vec<Key>) -> Self {
+        self.anew(|settings| settings.dropped.extend(keys))
     }
 
     #[cfg(feature = "bound-instruments")]
@@ -256,6 +271,7 @@ impl Default for Settings {
         Self {
             meter: None,
             has_body_sizes: false,
+            dropped: Vec::new(),
             binds: false,
             duration_boundaries: DURATION_BOUNDARIES.to_vec(),
             body_size_boundaries: BODY_SIZE_BOUNDARIES.to_vec(),
@@ -278,6 +294,7 @@ struct Instruments {
     body_sizes: Option<BodySizes>,
     active_series: Table<Kept<Box<[KeyValue]>>>,
     series: Table<Kept<Box<[KeyValue]>>>,
+    dropped: Vec<Key>,
     binds: bool,
 }
 
@@ -319,14 +336,36 @@ impl Instruments {
             }),
             active_series: Table::default(),
             series: Table::default(),
+            dropped: settings.dropped.clone(),
             binds: settings.binds,
+        }
+    }
+
+    fn active_labels(&self, convention: &Convention, facts: &Facts) -> LabelSet {
+        let mut labels = LabelSet::new();
+        convention.push_active_labels(&mut labels, facts);
+        self.drop_from(&mut labels);
+        labels
+    }
+
+    fn end_labels(&self, convention: &Convention, facts: &Facts) -> LabelSet {
+        let mut labels = LabelSet::new();
+        convention.push_active_labels(&mut labels, facts);
+        convention.push_end_labels(&mut labels, facts);
+        self.drop_from(&mut labels);
+        labels
+    }
+
+    fn drop_from(&self, labels: &mut LabelSet) {
+        if !self.dropped.is_empty() {
+            labels.retain(|label| !self.dropped.contains(&label.key));
         }
     }
 
     /// Counts an exchange as active, where there is an instrument of that.
     fn begin(&self, convention: &Convention, facts: &Facts) -> Option<KnownSeries> {
         let series = convention.active_series(facts)?;
-        let labels = || active_labels(convention, facts).into_boxed_slice();
+        let labels = || self.active_labels(convention, facts).into_boxed_slice();
         let keep = |number| Kept::new(labels(), number, self.binds);
         let known = self.active_series.with(&series, keep, Arc::clone);
         self.count_active(convention, facts, known.as_ref(), 1);
@@ -350,7 +389,7 @@ impl Instruments {
         match known {
             Some(known) => known.kept.count_active(&self.active_requests, change),
             // Its labels are not kept: they would travel with the response.
-            None => self.active_requests.add(change, &active_labels(convention, facts)),
+            None => self.active_requests.add(change, &self.active_labels(convention, facts)),
         }
     }
 
@@ -362,11 +401,7 @@ impl Instruments {
         seconds: f64,
         sizes: (Option<u64>, Option<u64>),
     ) {
-        let labels = || {
-            let mut labels = active_labels(convention, facts);
-            convention.push_end_labels(&mut labels, facts);
-            labels
-        };
+        let labels = || self.end_labels(convention, facts);
         if facts.is_call() {
             return self.call_duration.record(seconds, &labels());
         }
@@ -432,12 +467,6 @@ impl Observer for MetricsObserver {
         let sizes = (facts.request_body_size(), exchange.response_body_size());
         instruments.record(convention, facts, seconds, sizes);
     }
-}
-
-fn active_labels(convention: &Convention, facts: &Facts) -> LabelSet {
-    let mut labels = LabelSet::new();
-    convention.push_active_labels(&mut labels, facts);
-    labels
 }
 
 /// Seconds (semantic conventions, `http.server.request.duration`).

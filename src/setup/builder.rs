@@ -160,7 +160,9 @@ impl TelemetryBuilder {
 
     /// Drops all attributes of an instrument but these: fewer series, and none by surprise.
     ///
-    /// It is the attributes to keep that are named, for that is what views of the SDK know.
+    /// It is the attributes to keep that are named, for that is what views of the SDK know. To drop
+    /// some from what the layers of this crate measure, and keep all others, there is
+    /// [`without_attributes`](crate::TelemetryLayer::without_attributes).
     ///
     /// ```
     /// # let builder = tower_telemetry::Telemetry::builder();

@@ -10,7 +10,7 @@ use opentelemetry::{
     baggage::BaggageExt,
     trace::{SpanId, SpanKind, TraceContextExt},
 };
-use tower::{Layer, ServiceExt, service_fn};
+use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{Convention, Labels};
 
 use crate::support::{Telemetry, attribute, get, hello};
@@ -287,6 +287,37 @@ async fn labels_belong_to_one_exchange() {
         telemetry.points_of("request.duration").iter().map(|p| p.labels["of"].clone()).collect();
     labels.sort();
     assert_eq!(labels, ["String((\"inner\"))", "String((\"outer\"))"]);
+}
+
+/// From the metrics, all of them and all protocols; the span keeps them.
+#[test]
+fn attributes_are_dropped_from_metrics() {
+    let telemetry = Telemetry::new();
+    let convention = Convention::client()
+        .with_request_labels(|_| vec![KeyValue::new("tier", "gold"), KeyValue::new("own", 1)]);
+    let layer = telemetry.stack(convention).without_attributes(["server.address", "server.port"]);
+    let mut service = layer.without_attributes(["tier"]).layer(service_fn(hello));
+    for content_type in ["text/plain", "application/grpc"] {
+        let mut request = get("http://example.com:81/a.B/C");
+        request.headers_mut().insert("content-type", content_type.parse().unwrap());
+        *request.method_mut() = http::Method::POST;
+        let response = service.call(request).now_or_never().unwrap().unwrap();
+        let _ = response.into_body().collect().now_or_never();
+    }
+    let points = telemetry.points();
+    assert!(points.len() >= 4, "{points:?}");
+    for point in points {
+        for key in ["server.address", "server.port", "tier"] {
+            assert!(!point.labels.contains_key(key), "{key}: {point:?}");
+        }
+        if !point.name.ends_with("active_requests") {
+            assert_eq!(point.labels["own"], "I64(1)", "{point:?}");
+        }
+    }
+    for span in telemetry.spans() {
+        assert_eq!(attribute(&span, "server.address").unwrap(), "example.com");
+        assert_eq!(attribute(&span, "tier").unwrap(), "gold");
+    }
 }
 
 #[test]
