@@ -128,7 +128,7 @@ impl<S> Layer<S> for PropagationLayer {
 #[derive(Clone, Default)]
 pub struct PropagationObserver {
     propagator: Option<Propagator>,
-    has_global: Arc<OnceLock<bool>>,
+    has_foreign_global: Arc<OnceLock<bool>>,
     destinations: Option<Destinations>,
     baggage_destinations: Option<Destinations>,
 }
@@ -171,11 +171,17 @@ impl PropagationObserver {
     }
 
     fn is_w3c(&self) -> bool {
-        // The API's own default does nothing, and names no fields.
-        let has_global = || global::get_text_map_propagator(|global| global.fields().count() > 0);
+        // The API's own default does nothing, and names no fields. Ours does what is done without
+        // it, where no lock of the global one is taken.
+        let has_foreign_global = || {
+            global::get_text_map_propagator(|global| {
+                let mut fields = global.fields();
+                fields.next().is_some_and(|field| !W3c::is_own(field))
+            })
+        };
         match &self.propagator {
             Some(propagator) => matches!(propagator, Propagator::W3c),
-            None => !self.has_global.get_or_init(has_global),
+            None => !self.has_foreign_global.get_or_init(has_foreign_global),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{mem, sync::Arc};
 
-use opentelemetry::{global, propagation::TextMapCompositePropagator};
+use opentelemetry::global;
 use opentelemetry_sdk::{
     logs::SdkLoggerProvider,
     metrics::{SdkMeterProvider, Temporality},
@@ -14,9 +14,8 @@ use tokio::sync::watch;
 use super::Exporter;
 use super::{
     SetupError, Signal, TelemetryBuilder, exports::Exports, ledger::Ledger, log_target::LogTarget,
-    notice, plan::Plan, transport::PrivateRuntime,
+    notice, plan::Plan, propagators::Propagator, transport::PrivateRuntime,
 };
-use crate::propagation::W3c;
 
 /// What runs, until it is shut down.
 #[derive(Debug)]
@@ -49,8 +48,7 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
             global::set_meter_provider(parts.meters.clone());
             global::set_tracer_provider(parts.tracers.clone());
         }
-        let propagator = propagator.or(builder.propagator).unwrap_or_else(|| Box::new(W3c::new()));
-        global::set_text_map_propagator(TextMapCompositePropagator::new(vec![propagator]));
+        propagator.or(builder.propagator).unwrap_or(Propagator::W3c).install();
     }
     for warning in &plan.warnings {
         notice::warn(warning);

@@ -137,7 +137,7 @@ impl TelemetryBuilder {
         mut self,
         propagator: impl TextMapPropagator + Send + Sync + 'static,
     ) -> Self {
-        self.propagator = Some(Box::new(propagator));
+        self.propagator = Some(Propagator::Other(Box::new(propagator)));
         self
     }
 

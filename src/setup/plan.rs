@@ -12,7 +12,7 @@ use super::{
     Exporter, SetupError, Signal, TelemetryBuilder,
     batch::Batch,
     otlp::{self, Destination},
-    propagators::{self, Propagator},
+    propagators::Propagator,
     resource, sampler,
     signal::BySignal,
     variables::Variables,
@@ -43,7 +43,7 @@ impl Plan {
     pub(super) fn new(builder: &TelemetryBuilder) -> Result<Self, SetupError> {
         builder.views.check()?;
         let disabled = builder.variables.flag("OTEL_SDK_DISABLED")?;
-        let propagator = propagators::propagator(&builder.variables)?;
+        let propagator = Propagator::named(&builder.variables)?;
         // Who switches telemetry off may do so because of a setting, so none is read.
         let nothing = Variables::new(|_| None);
         let variables = if disabled { &nothing } else { &builder.variables };

@@ -1,11 +1,16 @@
 //! `OTEL_PROPAGATORS`.
 
-use opentelemetry::propagation::{TextMapCompositePropagator, TextMapPropagator};
+use std::fmt;
+
+use opentelemetry::{
+    global,
+    propagation::{TextMapCompositePropagator, TextMapPropagator},
+};
 
 use super::{SetupError, variables::Variables};
-use crate::propagation::{Baggage, Nothing, TraceContext};
+use crate::propagation::{Baggage, Nothing, TraceContext, W3c};
 
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
     TraceContext,
     Baggage,
@@ -15,18 +20,50 @@ enum Name {
 const PROPAGATORS: [(&str, Name); 3] =
     [("tracecontext", Name::TraceContext), ("baggage", Name::Baggage), ("none", Name::None)];
 
-/// A propagator of any kind.
-pub(super) type Propagator = Box<dyn TextMapPropagator + Send + Sync>;
+/// What carries context between processes.
+pub(super) enum Propagator {
+    /// Known by its type, so that layers needn't ask the global one for what they do anyway.
+    W3c,
+    Other(Box<dyn TextMapPropagator + Send + Sync>),
+}
 
-/// The propagators that the environment names, if it names any; others are set in code.
-pub(super) fn propagator(variables: &Variables) -> Result<Option<Propagator>, SetupError> {
-    let Some(names) = variables.choices("OTEL_PROPAGATORS", &PROPAGATORS)? else { return Ok(None) };
-    let propagators = names.iter().map(|name| -> Propagator {
-        match name {
-            Name::TraceContext => Box::new(TraceContext::new()),
-            Name::Baggage => Box::new(Baggage::new()),
-            Name::None => Box::new(Nothing),
+impl Propagator {
+    /// The propagators that the environment names, if it names any; others are set in code.
+    pub(super) fn named(variables: &Variables) -> Result<Option<Self>, SetupError> {
+        let names = variables.choices("OTEL_PROPAGATORS", &PROPAGATORS)?;
+        let Some(mut names) = names else { return Ok(None) };
+        names.sort();
+        if names == [Name::TraceContext, Name::Baggage] {
+            return Ok(Some(Self::W3c));
         }
-    });
-    Ok(Some(Box::new(TextMapCompositePropagator::new(propagators.collect()))))
+        let propagators = names.iter().map(|name| -> Box<dyn TextMapPropagator + Send + Sync> {
+            match name {
+                Name::TraceContext => Box::new(TraceContext::new()),
+                Name::Baggage => Box::new(Baggage::new()),
+                Name::None => Box::new(Nothing),
+            }
+        });
+        let composite = TextMapCompositePropagator::new(propagators.collect());
+        Ok(Some(Self::Other(Box::new(composite))))
+    }
+
+    /// Makes it the process's.
+    pub(super) fn install(self) {
+        match self {
+            Self::W3c => global::set_text_map_propagator(W3c::new()),
+            Self::Other(propagator) => {
+                let composite = TextMapCompositePropagator::new(vec![propagator]);
+                global::set_text_map_propagator(composite);
+            }
+        }
+    }
+}
+
+impl fmt::Debug for Propagator {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::W3c => f.write_str("W3c"),
+            Self::Other(propagator) => f.debug_list().entries(propagator.fields()).finish(),
+        }
+    }
 }
