@@ -2,6 +2,7 @@
 
 mod delivery;
 mod end;
+mod lines;
 mod pull;
 mod settings;
 mod views;
