@@ -3,7 +3,7 @@
 use std::{error, fmt, pin::Pin, task::Poll, time::Duration};
 
 #[cfg(unix)]
-use tokio::signal::unix;
+use tokio::signal::unix::{self, SignalKind};
 #[cfg(windows)]
 use tokio::signal::windows;
 use tokio::{sync::watch, time};
@@ -111,6 +111,10 @@ impl GracefulShutdown {
     }
 
     /// Runs the server that `serve` makes until it has ended, then shuts telemetry down.
+    ///
+    /// # Panics
+    ///
+    /// Outside of a tokio runtime, or in one without drivers (`enable_all`).
     ///
     /// # Errors
     ///
@@ -230,11 +234,8 @@ impl Signals {
     fn listen(&mut self) {
         let Self::Process(streams @ None) = self else { return };
         #[cfg(unix)]
-        let heard = {
-            let stream = |kind: fn() -> unix::SignalKind| unix::signal(kind());
-            stream(unix::SignalKind::terminate)
-                .and_then(|terminate| Ok([terminate, stream(unix::SignalKind::interrupt)?]))
-        };
+        let heard = unix::signal(SignalKind::terminate())
+            .and_then(|terminate| Ok([terminate, unix::signal(SignalKind::interrupt())?]));
         #[cfg(windows)]
         let heard = windows::ctrl_c().map(|stream| [stream]);
         match heard {

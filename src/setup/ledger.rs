@@ -32,6 +32,8 @@ pub(super) struct Ledger {
     under_way: AtomicU64,
     closed: AtomicBool,
     delivered: AtomicU64,
+    /// Dropped by a full queue, or given up.
+    lost: AtomicU64,
     /// Why the receiver takes nothing, while it takes nothing.
     outage: Mutex<Option<String>>,
     abandoned: watch::Receiver<bool>,
@@ -54,6 +56,7 @@ impl Ledger {
             under_way: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             delivered: AtomicU64::new(0),
+            lost: AtomicU64::new(0),
             outage: Mutex::new(None),
             abandoned,
         }
@@ -72,7 +75,11 @@ impl Ledger {
     pub(super) fn admit(&self) -> bool {
         self.recorded.fetch_add(1, Relaxed);
         let has_room = |pending: u64| (pending < self.capacity).then_some(pending + 1);
-        self.pending.fetch_update(Relaxed, Relaxed, has_room).is_ok()
+        let is_admitted = self.pending.fetch_update(Relaxed, Relaxed, has_room).is_ok();
+        if !is_admitted {
+            self.lost.fetch_add(1, Relaxed);
+        }
+        is_admitted
     }
 
     /// How many are in the queue or under way.
@@ -140,7 +147,10 @@ impl Ledger {
                 self.delivered.fetch_add(items, Relaxed);
                 self.succeeds();
             }
-            Err(error) => self.fails(&error.to_string()),
+            Err(error) => {
+                self.lost.fetch_add(items, Relaxed);
+                self.fails(&error.to_string());
+            }
         }
         self.under_way.fetch_sub(1, SeqCst);
         result
@@ -170,8 +180,7 @@ impl Ledger {
             return;
         }
         let Self { signal, destination, .. } = self;
-        let lost = self.undelivered().saturating_sub(self.pending());
-        let lost = match (signal, lost) {
+        let lost = match (signal, self.lost.load(Relaxed)) {
             (Signal::Metrics, _) => String::new(),
             (_, 0) => ", none was lost".to_owned(),
             (_, lost) => format!(", {lost} were lost since the start"),

@@ -1,9 +1,13 @@
 //! Set-up, delivery, and the end: against a receiver of OTLP in this process.
 
+mod batches;
 mod delivery;
 mod end;
+mod errors;
 mod lines;
+mod notices;
 mod pull;
+mod serve;
 mod settings;
 mod views;
 

@@ -1,0 +1,120 @@
+//! Queues, delays, and how long a batch is tried.
+
+use std::time::{Duration, Instant};
+
+use crate::{
+    all_signals, log_records,
+    receiver::{Mood, Receiver, nowhere},
+    spans, telemetry,
+};
+
+/// What a queue doesn't take is dropped and counted, and what it takes arrives.
+#[tokio::test]
+async fn queues_have_their_sizes() {
+    let receiver = Receiver::start();
+    receiver.set(Mood::Hangs);
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "500"),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "50"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
+        ("OTEL_BLRP_MAX_QUEUE_SIZE", "30"),
+        ("OTEL_BLRP_MAX_EXPORT_BATCH_SIZE", "10"),
+    ]);
+    spans(&telemetry, 100);
+    log_records(&telemetry, 100);
+    receiver.set(Mood::Takes);
+    let undelivered = telemetry.shutdown(Duration::from_secs(20)).await.unwrap_err();
+    assert_eq!((undelivered.spans(), undelivered.log_records()), (50, 70));
+    let received = receiver.received();
+    assert_eq!((received.spans().len(), received.log_records().len()), (50, 30));
+}
+
+/// A batch that can't be delivered is given up after its time, so the end need not wait for it.
+#[test]
+fn batches_are_given_up() {
+    let down = format!("http://{}", nowhere());
+    for protocol in ["grpc", "http/protobuf"] {
+        let telemetry = telemetry(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &down),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "300"),
+            ("OTEL_BLRP_EXPORT_TIMEOUT", "300"),
+            ("OTEL_METRIC_EXPORT_TIMEOUT", "300"),
+        ]);
+        let began = Instant::now();
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        all_signals(&telemetry);
+        let ended = runtime.block_on(telemetry.shutdown(Duration::from_secs(60)));
+        assert!(began.elapsed() < Duration::from_secs(20), "{:?}", began.elapsed());
+        let undelivered = ended.unwrap_err();
+        assert_eq!((undelivered.spans(), undelivered.log_records()), (2, 1));
+        assert!(undelivered.metrics());
+    }
+}
+
+/// Until the delay is over nothing is sent, though the default's would be.
+#[test]
+fn delays_are_kept() {
+    let receiver = Receiver::start();
+    let hour = "3600000";
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_BSP_SCHEDULE_DELAY", hour),
+        ("OTEL_BLRP_SCHEDULE_DELAY", hour),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
+    ]);
+    all_signals(&telemetry);
+    // The exports of metrics are the clock: six seconds, where the defaults are five and one.
+    let received = receiver.wait_for("metrics", |received| received.metrics("orders").len() >= 60);
+    assert!(received.traces.is_empty() && received.logs.is_empty());
+    drop(telemetry);
+    assert_eq!(receiver.received().spans().len(), 2);
+}
+
+/// A hanging attempt lasts as long as the signal's timeout, then there is another.
+#[test]
+fn timeouts() {
+    for (protocol, name) in [
+        ("grpc", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+        ("http/protobuf", "OTEL_EXPORTER_OTLP_TIMEOUT"),
+        ("http/protobuf", "OTEL_EXPORTER_OTLP_TRACES_TIMEOUT"),
+    ] {
+        let receiver = Receiver::start();
+        receiver.set(Mood::Hangs);
+        let telemetry = telemetry(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            (name, "100"),
+            ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+            ("OTEL_BSP_EXPORT_TIMEOUT", "1500"),
+        ]);
+        spans(&telemetry, 1);
+        receiver.wait_for("three attempts", |received| received.requests.len() >= 3);
+        receiver.set(Mood::Takes);
+        drop(telemetry);
+    }
+}
+
+/// The sizes of batches and queues, and the delays.
+#[test]
+fn batches() {
+    let receiver = Receiver::start();
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_BSP_MAX_QUEUE_SIZE", "50"),
+        ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
+        ("OTEL_BSP_SCHEDULE_DELAY", "20"),
+        ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
+        ("OTEL_BLRP_SCHEDULE_DELAY", "20"),
+    ]);
+    // None of it is flushed: the delays alone send it.
+    all_signals(&telemetry);
+    receiver.wait_for("all signals", |received| {
+        !(received.traces.is_empty() || received.logs.is_empty() || received.metrics.is_empty())
+    });
+    spans(&telemetry, 40);
+    let received = receiver.wait_for("all", |received| received.spans().len() == 42);
+    let largest = received.traces.iter().flat_map(|r| &r.scope_spans).map(|s| s.spans.len()).max();
+    assert_eq!(largest, Some(10));
+}
