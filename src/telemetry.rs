@@ -63,7 +63,18 @@ impl TelemetryLayer {
     {
         Self {
             layer: self.layer.map(|observer| TelemetryObserver {
-                span: SpanObserver::new(provider),
+                span: observer.span.with_tracer_provider(provider),
+                ..observer
+            }),
+        }
+    }
+
+    /// As [`SpanLayer::with_parent_decision`](crate::SpanLayer::with_parent_decision).
+    #[must_use]
+    pub fn with_parent_decision(self) -> Self {
+        Self {
+            layer: self.layer.map(|observer| TelemetryObserver {
+                span: observer.span.with_parent_decision(),
                 ..observer
             }),
         }

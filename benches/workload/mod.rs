@@ -76,6 +76,7 @@ impl Sdk {
             ("nest", boxed(nest)),
             ("stack", boxed(router().layer(self.stack()))),
             ("stack, body sizes", boxed(router().layer(self.stack().with_body_sizes()))),
+            ("stack, parent decides", boxed(router().layer(self.stack().with_parent_decision()))),
             // No provider was ever installed in this process.
             ("stack, no provider", boxed(router().layer(TelemetryLayer::server()))),
         ]

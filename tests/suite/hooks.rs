@@ -10,6 +10,7 @@ use opentelemetry::{
     baggage::BaggageExt,
     trace::{SpanId, SpanKind, TraceContextExt},
 };
+use opentelemetry_sdk::trace::Sampler;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{Convention, Labels};
 
@@ -317,6 +318,44 @@ fn attributes_are_dropped_from_metrics() {
     for span in telemetry.spans() {
         assert_eq!(attribute(&span, "server.address").unwrap(), "example.com");
         assert_eq!(attribute(&span, "tier").unwrap(), "gold");
+    }
+}
+
+/// The sampler takes all, so that what it isn't asked shows.
+#[test]
+fn the_parent_may_decide() {
+    let unsampled = TRACEPARENT.replace("-01", "-00");
+    for (parent, is_public, decides, spans) in [
+        (Some(unsampled.as_str()), false, true, 0),
+        (Some(&unsampled), false, false, 1),
+        (Some(&unsampled), true, true, 1),
+        (Some(TRACEPARENT), false, true, 1),
+        (None, false, true, 1),
+    ] {
+        let telemetry = Telemetry::sampled(Sampler::AlwaysOn);
+        let mut convention = Convention::server();
+        if is_public {
+            convention = convention.with_public_endpoint();
+        }
+        let mut layer = telemetry.stack(convention.clone());
+        if decides {
+            layer = layer.with_parent_decision();
+        }
+        // The order of settings doesn't matter, nor does a layer of its own within.
+        let layer = layer.with_tracer_provider(&telemetry.tracers);
+        let service = layer.layer(telemetry.span(convention).layer(service_fn(seen)));
+        let mut request = get("/users/7");
+        if let Some(parent) = parent {
+            request.headers_mut().insert("traceparent", parent.parse().unwrap());
+        }
+        let response = service.oneshot(request).now_or_never().unwrap().unwrap();
+        let body = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
+        assert_eq!(telemetry.spans().len(), spans, "{parent:?}, {is_public}, {decides}");
+        assert_eq!(telemetry.duration().count, 1, "it is measured all the same");
+        if spans == 0 {
+            let seen = String::from_utf8_lossy(&body);
+            assert!(seen.contains(&TRACEPARENT[3..35]), "the context goes on: {seen}");
+        }
     }
 }
 

@@ -67,6 +67,7 @@ pub fn rows(workload: Workload, sdk: &Sdk) -> Vec<Row> {
             routed(STACK, spans, 2),
             routed(STACK_SIZES, spans, 4),
             routed(STACK_BOUND, spans, 2),
+            routed(STACK_PARENT, spans, 2),
             routed(NEST, spans, 2),
             routed(OIT, spans, 3),
             routed(TO, spans, 4),
@@ -101,6 +102,7 @@ const NOTHING: &str = "a layer that wraps the body, no more";
 const STACK: &str = "**tower-telemetry**";
 const STACK_SIZES: &str = "**tower-telemetry**, four instruments";
 const STACK_BOUND: &str = "**tower-telemetry**, bound instruments";
+const STACK_PARENT: &str = "**tower-telemetry**, the parent decides";
 const NEST: &str = "**tower-telemetry**, three layers nested";
 const METRICS: &str = "**tower-telemetry**, `MetricsLayer`";
 const METRICS_BOUND: &str = "**tower-telemetry**, `MetricsLayer`, bound instruments";
@@ -123,6 +125,7 @@ fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
         STACK => router.layer(stack()),
         STACK_SIZES => router.layer(stack().with_body_sizes()),
         STACK_BOUND => router.layer(stack().with_bound_instruments()),
+        STACK_PARENT => router.layer(stack().with_parent_decision()),
         NEST => router
             .layer(metrics())
             .layer(SpanLayer::server().with_tracer_provider(&sdk.tracers))
