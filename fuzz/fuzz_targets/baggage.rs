@@ -58,6 +58,7 @@ fuzz_target!(|data: &[u8]| {
             assert!(again.keys().eq(["k"]));
             assert_eq!(again["k"].0, value);
         }
-        None => assert!(data.len() > 2000),
+        // Left out where it is too long: an octet that is not UTF-8 becomes nine (U+FFFD, encoded).
+        None => assert!(data.len() > 8192 / 9 - 16),
     }
 });
