@@ -5,7 +5,7 @@ use std::{
     fmt,
     sync::{
         Arc, OnceLock,
-        atomic::{AtomicBool, AtomicU32, Ordering},
+        atomic::{AtomicU32, Ordering},
     },
 };
 
@@ -214,8 +214,8 @@ pub struct SpanObserver {
 #[derive(Default)]
 struct Shared {
     tracer: OnceLock<Box<dyn StartSpan>>,
-    /// The tracer has shown that it makes no spans: there is no provider, or it was shut down.
-    is_noop: AtomicBool,
+    /// How many times in a row the tracer has made no span, as without a provider, or after its end.
+    none_made: AtomicU32,
     skipped: AtomicU32,
 }
 
@@ -237,9 +237,20 @@ impl SpanObserver {
     /// Whether to ask the tracer for no span. One that makes none is asked again now and then: it may
     /// be one of its own kind, that begins to.
     fn skips(&self) -> bool {
-        let Shared { is_noop, skipped, .. } = &*self.shared;
-        is_noop.load(Ordering::Relaxed)
+        let Shared { none_made, skipped, .. } = &*self.shared;
+        none_made.load(Ordering::Relaxed) >= MAKES_NONE
             && skipped.fetch_add(1, Ordering::Relaxed) % ASK_AGAIN_AFTER != ASK_AGAIN_AFTER - 1
+    }
+
+    /// Takes note of a span that was made, or was none.
+    fn count(&self, is_noop: bool) {
+        let none_made = &self.shared.none_made;
+        // Read before it is written: all threads share it.
+        match (is_noop, none_made.load(Ordering::Relaxed)) {
+            (false, 0) | (true, MAKES_NONE..) => {}
+            (false, _) => none_made.store(0, Ordering::Relaxed),
+            (true, _) => _ = none_made.fetch_add(1, Ordering::Relaxed),
+        }
     }
 
     fn tracer(&self) -> &dyn StartSpan {
@@ -312,10 +323,7 @@ impl Observer for SpanObserver {
             let is_noop = !span.is_valid() || span.span_id() == caller.span_id();
             (started, is_noop)
         });
-        // Read before it is written: all threads share it.
-        if is_noop != self.shared.is_noop.load(Ordering::Relaxed) {
-            self.shared.is_noop.store(is_noop, Ordering::Relaxed);
-        }
+        self.count(is_noop);
         if is_noop {
             exchange.release(Signal::Span);
         }
@@ -384,6 +392,10 @@ fn tell_trace(name: &str, context: &Context, headers: &mut HeaderMap) {
     );
 }
 
+/// So many spans in a row that were none show that there are none to be had.
+const MAKES_NONE: u32 = 256;
+
+/// A tracer that makes none may be one of its own kind, that begins to.
 const ASK_AGAIN_AFTER: u32 = 128;
 
 const SERVER_TIMING: HeaderName = HeaderName::from_static("server-timing");

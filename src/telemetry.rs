@@ -202,10 +202,6 @@ impl Observer for TelemetryObserver {
         }
         // Last, for no hook of the user's runs behind it: what is counted is sure to be ended.
         let metrics = self.metrics.on_request(exchange, head);
-        if exchange.is_recorded() && span.is_none() && metrics.is_none() {
-            // A context that is extracted again is the same one: nothing here has added to it.
-            exchange.waive();
-        }
         (span, metrics)
     }
 

@@ -10,11 +10,16 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
 };
 use opentelemetry_sdk::{
-    metrics::{InMemoryMetricExporter, SdkMeterProvider},
+    metrics::{
+        InMemoryMetricExporter, SdkMeterProvider,
+        data::{AggregatedMetrics, MetricData},
+    },
     trace::{InMemorySpanExporter, SdkTracerProvider},
 };
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::TelemetryLayer;
+use tower_telemetry::{
+    Convention, Route, TelemetryLayer, metrics::MetricsObserver, observe::ObserveLayer,
+};
 
 /// Sends one header that no default of ours would.
 #[derive(Debug)]
@@ -65,4 +70,46 @@ fn what_is_installed_by_the_first_request_is_used() {
     assert_eq!(spans.get_finished_spans().unwrap().len(), 1);
     meters.force_flush().unwrap();
     assert_eq!(metrics.get_finished_metrics().unwrap().len(), 1);
+
+    // One observer under two conventions: each has the labels of its own.
+    let observer = MetricsObserver::default();
+    for (is_shown, route) in [(true, "/shown"), (false, "/hidden"), (true, "/shown")] {
+        let convention = Convention::server()
+            .with_status_class(is_shown)
+            .with_route(move |_| Some(Route::new(route)));
+        let mut service = ObserveLayer::new(convention, observer.clone()).layer(service);
+        let request = Request::get("http://a/").body(()).unwrap();
+        drop(service.call(request).now_or_never().unwrap().unwrap());
+    }
+    // And of one route, which alone doesn't tell them apart.
+    for is_shown in [true, false] {
+        let convention = Convention::server().with_status_class(is_shown);
+        let mut service = ObserveLayer::new(convention, observer.clone()).layer(service);
+        let request = Request::get("http://a/").body(()).unwrap();
+        drop(service.call(request).now_or_never().unwrap().unwrap());
+    }
+    metrics.reset();
+    meters.force_flush().unwrap();
+    let mut series = Vec::new();
+    for resource in metrics.get_finished_metrics().unwrap() {
+        for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()) {
+            let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
+                continue;
+            };
+            for point in histogram.data_points().filter(|_| metric.name().contains("server")) {
+                let label = |name: &str| {
+                    point.attributes().find(|a| a.key.as_str() == name).map(|a| a.value.to_string())
+                };
+                series.push((label("http.route"), label("status_class").is_some(), point.count()));
+            }
+        }
+    }
+    series.sort();
+    let expected = [
+        (None, false, 1),
+        (None, true, 1),
+        (Some("/hidden".to_owned()), false, 1),
+        (Some("/shown".to_owned()), true, 2),
+    ];
+    assert_eq!(series, expected);
 }

@@ -546,6 +546,11 @@ impl Convention {
         }
     }
 
+    /// Whether these are the settings of that one, and not others that may be equal.
+    pub(crate) fn is(&self, other: &Self) -> bool {
+        Arc::ptr_eq(&self.settings, &other.settings)
+    }
+
     fn settings(&self) -> &Settings {
         &self.settings
     }

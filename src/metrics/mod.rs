@@ -288,6 +288,8 @@ impl fmt::Debug for MetricsObserver {
 }
 
 struct Instruments {
+    /// What is kept of a series holds for the convention that it was first recorded by.
+    convention: Convention,
     call_duration: Histogram<f64>,
     duration: Histogram<f64>,
     active_requests: UpDownCounter<i64>,
@@ -336,6 +338,7 @@ impl Instruments {
             }),
             active_series: Table::default(),
             series: Table::default(),
+            convention: convention.clone(),
             dropped: settings.dropped.clone(),
             binds: settings.binds,
         }
@@ -365,6 +368,10 @@ impl Instruments {
     /// Counts an exchange as active, where there is an instrument of that.
     fn begin(&self, convention: &Convention, facts: &Facts) -> Option<KnownSeries> {
         let series = convention.active_series(facts)?;
+        if !convention.is(&self.convention) {
+            self.count_active(convention, facts, None, 1);
+            return None;
+        }
         let labels = || self.active_labels(convention, facts).into_boxed_slice();
         let keep = |number| Kept::new(labels(), number, self.binds);
         let known = self.active_series.with(&series, keep, Arc::clone);
@@ -407,7 +414,7 @@ impl Instruments {
         }
         let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
         let record = |known: &KnownSeries| self.record_series(&known.kept, seconds, sizes);
-        let series = convention.end_series(facts);
+        let series = convention.end_series(facts).filter(|_| convention.is(&self.convention));
         if series.and_then(|series| self.series.with(&series, keep, record)).is_none() {
             self.record_series(&Kept::new(labels(), 0, false), seconds, sizes);
         }

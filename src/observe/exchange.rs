@@ -32,7 +32,6 @@ pub struct Exchange {
     is_head_request: bool,
     is_connect: bool,
     claims: Claims,
-    is_waived: bool,
     delivery: Delivery,
 }
 
@@ -61,7 +60,6 @@ impl Exchange {
             is_head_request: head.method == Method::HEAD,
             is_connect: head.method == Method::CONNECT,
             claims,
-            is_waived: false,
             delivery: Delivery::default(),
             convention,
         }
@@ -77,11 +75,12 @@ impl Exchange {
         self.context.clone().unwrap_or_else(Context::current)
     }
 
-    /// Runs `f` with the context, where it needn't be cloned.
+    /// Runs `f` with the context. What it calls may attach another one, so the current one is not
+    /// borrowed for it.
     pub(crate) fn with_context<T>(&self, f: impl FnOnce(&Context) -> T) -> T {
         match &self.context {
             Some(context) => f(context),
-            None => Context::map_current(f),
+            None => f(&Context::current()),
         }
     }
 
@@ -133,7 +132,8 @@ impl Exchange {
 
     /// Reads the system's clock, for whom the stopwatch won't do.
     pub(crate) fn read_clock(&mut self) -> SystemTime {
-        *self.started_at.get_or_insert_with(SystemTime::now)
+        let started_at = self.started_at();
+        *self.started_at.insert(started_at)
     }
 
     /// How long the exchange lasted; zero until it has ended.
@@ -175,14 +175,6 @@ impl Exchange {
         self.claims.release(signal);
     }
 
-    /// Carries this exchange on, and no more: it is recorded by nobody here.
-    pub(crate) fn waive(&mut self) {
-        if !self.claims.is_nested() {
-            self.release(Signal::Propagation);
-            self.is_waived = true;
-        }
-    }
-
     /// Leaves word for the layers further in.
     #[inline]
     pub(super) fn mark(&self, extensions: &mut Extensions) {
@@ -196,9 +188,6 @@ impl Exchange {
     }
 
     pub(super) fn respond(&mut self, head: &response::Parts, exact: Option<u64>) {
-        if self.is_waived {
-            return;
-        }
         if let Some(facts) = &mut self.facts {
             self.convention.read_response(facts, head);
         }
@@ -242,9 +231,6 @@ impl Exchange {
     }
 
     pub(super) fn end(&mut self, end: &End<'_>) {
-        if self.is_waived {
-            return;
-        }
         self.elapsed = self.started.elapsed();
         if let Some(facts) = &mut self.facts {
             self.convention.read_end(facts, end, self.elapsed);

@@ -56,7 +56,6 @@ impl Claims {
     pub(super) fn leave(self, extensions: &mut Extensions) {
         let new = self.claimed & !self.met;
         match self.side {
-            _ if new == 0 => {}
             Side::Server => leave::<SERVER, CLIENT>(extensions, new),
             Side::Client => leave::<CLIENT, SERVER>(extensions, new),
         }
@@ -86,6 +85,9 @@ fn leave<const SIDE: bool, const OTHER: bool>(extensions: &mut Extensions, signa
         extensions.remove::<Note<OTHER, PROPAGATION>>();
         extensions.remove::<Note<OTHER, SPAN>>();
         extensions.remove::<Note<OTHER, METRICS>>();
+    }
+    if signals == 0 {
+        return;
     }
     if signals == ALL {
         extensions.insert(Note::<SIDE, ALL>);

@@ -2,6 +2,7 @@
 
 mod baggage;
 mod carrier;
+mod global_w3c;
 #[cfg(feature = "setup")]
 mod nothing;
 mod trace_context;
@@ -17,6 +18,7 @@ use http::{HeaderMap, request, response};
 use opentelemetry::{Context, baggage::BaggageExt, global, propagation::TextMapPropagator};
 use tower_layer::Layer;
 
+pub(crate) use self::global_w3c::GlobalW3c;
 #[cfg(feature = "setup")]
 pub(crate) use self::nothing::Nothing;
 pub use self::{
@@ -175,8 +177,7 @@ impl PropagationObserver {
         // it, where no lock of the global one is taken.
         let has_foreign_global = || {
             global::get_text_map_propagator(|global| {
-                let mut fields = global.fields();
-                fields.next().is_some_and(|field| !W3c::is_own(field))
+                global.fields().next().is_some_and(|field| !GlobalW3c::is_own(field))
             })
         };
         match &self.propagator {

@@ -1,6 +1,6 @@
 //! The two propagators of the W3C as one.
 
-use std::{ptr, sync::LazyLock};
+use std::sync::LazyLock;
 
 use http::HeaderMap;
 use opentelemetry::{
@@ -23,11 +23,6 @@ impl W3c {
     /// Makes the propagator.
     pub fn new() -> Self {
         Self::default()
-    }
-
-    /// Whether a propagator of unknown type, of which this is the first field, is this one.
-    pub(super) fn is_own(field: &str) -> bool {
-        ptr::eq(field, &*FIELDS[0])
     }
 
     /// What [`extract_with_context`](TextMapPropagator::extract_with_context) does with the carrier of
@@ -65,21 +60,3 @@ static FIELDS: LazyLock<Vec<String>> = LazyLock::new(|| {
     let W3c { trace_context, baggage } = W3c::new();
     trace_context.fields().chain(baggage.fields()).map(String::from).collect()
 });
-
-#[cfg(test)]
-mod tests {
-    use opentelemetry::propagation::TextMapCompositePropagator;
-
-    use super::*;
-
-    #[test]
-    fn it_knows_itself() {
-        let is_own = |propagator: &dyn TextMapPropagator| {
-            propagator.fields().next().is_some_and(W3c::is_own)
-        };
-        assert!(is_own(&W3c::new()));
-        assert!(!is_own(&TraceContext::new()));
-        let others = TextMapCompositePropagator::new(vec![Box::new(W3c::new())]);
-        assert!(!is_own(&others), "it may do more");
-    }
-}

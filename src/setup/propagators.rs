@@ -8,7 +8,7 @@ use opentelemetry::{
 };
 
 use super::{SetupError, variables::Variables};
-use crate::propagation::{Baggage, Nothing, TraceContext, W3c};
+use crate::propagation::{Baggage, GlobalW3c, Nothing, TraceContext};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
@@ -50,7 +50,7 @@ impl Propagator {
     /// Makes it the process's.
     pub(super) fn install(self) {
         match self {
-            Self::W3c => global::set_text_map_propagator(W3c::new()),
+            Self::W3c => global::set_text_map_propagator(GlobalW3c::default()),
             Self::Other(propagator) => {
                 let composite = TextMapCompositePropagator::new(vec![propagator]);
                 global::set_text_map_propagator(composite);

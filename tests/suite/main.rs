@@ -7,6 +7,7 @@ mod attributes;
 mod bound;
 #[cfg(all(feature = "hyper", feature = "reqwest-middleware", feature = "rustls"))]
 mod clients;
+mod composed;
 mod context;
 mod ends;
 mod golden;

@@ -1,0 +1,228 @@
+//! Layers and observers in company: foreign code within them, one beside another, one in several
+//! places.
+
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+    thread,
+    time::{Duration, SystemTime},
+};
+
+use futures_util::FutureExt;
+use http::{Request, Response, request, response};
+use opentelemetry::{
+    Context, InstrumentationScope, KeyValue,
+    baggage::BaggageExt,
+    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+    trace::{SpanBuilder, Tracer, TracerProvider},
+};
+use opentelemetry_sdk::{
+    error::OTelSdkResult,
+    trace::{InMemorySpanExporter, SdkTracer, SdkTracerProvider, Span, SpanData, SpanProcessor},
+};
+use tower::{Layer, Service, ServiceExt, service_fn};
+use tower_telemetry::{
+    Convention, PropagationLayer, SpanLayer, TelemetryLayer,
+    observe::{Exchange, ObserveLayer, Observer},
+    telemetry::TelemetryObserver,
+};
+
+use crate::support::{Telemetry, get, hello};
+
+/// Attaches a context where the layers call it.
+#[derive(Debug)]
+struct Attaching;
+
+impl SpanProcessor for Attaching {
+    fn on_start(&self, _: &mut Span, _: &Context) {
+        let _attached = Context::enter_telemetry_suppressed_scope();
+    }
+
+    fn on_end(&self, _: SpanData) {}
+
+    fn force_flush(&self) -> OTelSdkResult {
+        Ok(())
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        Ok(())
+    }
+}
+
+impl TextMapPropagator for Attaching {
+    fn inject_context(&self, _: &Context, _: &mut dyn Injector) {
+        let _attached = Context::enter_telemetry_suppressed_scope();
+    }
+
+    fn extract_with_context(&self, cx: &Context, _: &dyn Extractor) -> Context {
+        let _attached = Context::enter_telemetry_suppressed_scope();
+        cx.clone()
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        FieldIter::new(&[])
+    }
+}
+
+/// The API panics where a context is attached while the current one is borrowed.
+#[test]
+fn foreign_code_may_attach_a_context() {
+    let tracers = SdkTracerProvider::builder().with_span_processor(Attaching).build();
+    let ask = |layer: TelemetryLayer| {
+        let service = layer.with_propagator(Attaching).layer(service_fn(hello));
+        service.oneshot(get("http://a/")).now_or_never().unwrap().unwrap();
+    };
+    ask(TelemetryLayer::server().with_tracer_provider(&tracers));
+    ask(TelemetryLayer::client().with_tracer_provider(&tracers));
+    for layer in [SpanLayer::server(), SpanLayer::client()] {
+        let service = layer.with_tracer_provider(&tracers).layer(service_fn(hello));
+        service.oneshot(get("http://a/")).now_or_never().unwrap().unwrap();
+    }
+    for layer in [PropagationLayer::server(), PropagationLayer::client()] {
+        let service = layer.with_propagator(Attaching).layer(service_fn(hello));
+        service.oneshot(get("http://a/")).now_or_never().unwrap().unwrap();
+    }
+}
+
+/// A client that has no provider stands between two servers of one process.
+#[test]
+fn a_server_behind_a_client_that_records_nothing() {
+    let telemetry = Telemetry::new();
+    let backend = telemetry.stack(Convention::server()).layer(service_fn(hello));
+    let client = TelemetryLayer::client().layer(backend);
+    let server = telemetry.stack(Convention::server()).layer(client);
+    server.oneshot(get("http://a/")).now_or_never().unwrap().unwrap();
+    assert_eq!(telemetry.spans().len(), 2);
+}
+
+/// What the outer layer doesn't send, no inner one does, with a provider or without.
+#[test]
+fn destinations_hold_for_inner_layers() {
+    let telemetry = Telemetry::new();
+    for layer in [
+        TelemetryLayer::client(),
+        TelemetryLayer::client().with_tracer_provider(&telemetry.tracers),
+    ] {
+        let sent = service_fn(|request: Request<String>| async move {
+            let names = request.headers().keys().map(|name| name.as_str().to_owned());
+            Ok::<_, Infallible>(Response::new(names.collect::<Vec<_>>().join(",")))
+        });
+        let inner = PropagationLayer::client().layer(sent);
+        let mut service = layer.with_destinations(|_| false).layer(inner);
+        let _attached = Context::new().with_baggage([KeyValue::new("secret", "1")]).attach();
+        let response = service.call(get("http://third.party/")).now_or_never().unwrap().unwrap();
+        let names = http_body_util::BodyExt::collect(response.into_body()).now_or_never();
+        assert_eq!(names.unwrap().unwrap().to_bytes(), "");
+    }
+}
+
+/// A span begins when the request came, not when the user's hooks were through.
+#[test]
+fn a_span_begins_with_its_exchange() {
+    let telemetry = Telemetry::new();
+    let slow = Convention::server().with_route(|_| {
+        thread::sleep(Duration::from_millis(50));
+        None
+    });
+    let service = telemetry.stack(slow).layer(service_fn(hello));
+    let before = SystemTime::now();
+    drop(service.oneshot(get("http://a/")).now_or_never().unwrap().unwrap());
+    let after = SystemTime::now();
+    let span = telemetry.spans().remove(0);
+    let late = span.start_time.duration_since(before).unwrap_or_default();
+    assert!(late < Duration::from_millis(40), "{late:?}");
+    assert!(span.end_time <= after + Duration::from_millis(5), "it ends when it ended");
+}
+
+/// An access log around the observer of telemetry, of which nobody asked for any.
+#[derive(Clone, Default)]
+struct AccessLog {
+    telemetry: TelemetryObserver,
+    line: Arc<Mutex<String>>,
+}
+
+impl Observer for AccessLog {
+    type State = <TelemetryObserver as Observer>::State;
+
+    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+        exchange.read_facts(head);
+        self.telemetry.on_request(exchange, head)
+    }
+
+    fn on_response(
+        &self,
+        exchange: &Exchange,
+        state: &mut Self::State,
+        head: &mut response::Parts,
+    ) {
+        self.telemetry.on_response(exchange, state, head);
+    }
+
+    fn on_end(&self, exchange: &Exchange, state: Self::State) {
+        let facts = exchange.facts().unwrap();
+        let took = !exchange.elapsed().is_zero();
+        *self.line.lock().unwrap() =
+            format!("{:?} {:?} {took}", facts.status(), facts.error_type());
+        self.telemetry.on_end(exchange, state);
+    }
+}
+
+#[test]
+fn an_observer_of_ones_own_needs_no_provider() {
+    let log = AccessLog::default();
+    let line = log.line.clone();
+    let fails = service_fn(|_: Request<String>| async {
+        let response = Response::builder().status(500).body(String::new());
+        Ok::<_, Infallible>(response.unwrap())
+    });
+    let service = ObserveLayer::new(Convention::server(), log).layer(fails);
+    drop(service.oneshot(get("http://a/")).now_or_never().unwrap().unwrap());
+    assert_eq!(*line.lock().unwrap(), "Some(500) Some(\"500\") true");
+}
+
+/// A tracer that makes no span of some requests.
+#[derive(Debug, Clone)]
+struct Choosy {
+    makes: SdkTracer,
+    makes_none: SdkTracer,
+}
+
+struct ChoosyProvider(SdkTracerProvider, SdkTracerProvider);
+
+impl TracerProvider for ChoosyProvider {
+    type Tracer = Choosy;
+
+    fn tracer_with_scope(&self, scope: InstrumentationScope) -> Choosy {
+        let makes_none = self.1.tracer_with_scope(scope.clone());
+        Choosy { makes: self.0.tracer_with_scope(scope), makes_none }
+    }
+}
+
+impl Tracer for Choosy {
+    type Span = Span;
+
+    fn build_with_context(&self, builder: SpanBuilder, cx: &Context) -> Span {
+        let attributes = builder.attributes.iter().flatten();
+        let mut paths = attributes.filter(|attribute| attribute.key.as_str() == "url.path");
+        match paths.any(|path| path.value.as_str() == "/health") {
+            true => self.makes_none.build_with_context(builder, cx),
+            false => self.makes.build_with_context(builder, cx),
+        }
+    }
+}
+
+#[test]
+fn a_tracer_that_makes_no_span_now_and_then_is_asked_again() {
+    let spans = InMemorySpanExporter::default();
+    let makes = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
+    let makes_none = SdkTracerProvider::builder().build();
+    makes_none.shutdown().unwrap();
+    let provider = ChoosyProvider(makes, makes_none);
+    let layer = TelemetryLayer::server().with_tracer_provider(&provider);
+    let mut service = layer.layer(service_fn(hello));
+    for n in 0..100 {
+        let path = if n % 10 == 9 { "http://a/users" } else { "http://a/health" };
+        service.call(get(path)).now_or_never().unwrap().unwrap();
+    }
+    assert_eq!(spans.get_finished_spans().unwrap().len(), 10);
+}
