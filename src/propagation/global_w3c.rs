@@ -12,7 +12,6 @@ use super::W3c;
 /// The global propagator is behind a lock that all threads share, and of a type that nobody sees. One
 /// that names these very fields does what layers do without it. They are of this type alone, so that
 /// a propagator which wraps [`W3c`], and does more, is none of it.
-#[cfg_attr(not(feature = "setup"), expect(dead_code, reason = "it is the set-up that installs it"))]
 #[derive(Debug, Default)]
 pub(crate) struct GlobalW3c(W3c);
 

@@ -13,6 +13,7 @@ use http_body_util::BodyExt;
 use tower::{Service, util::BoxCloneSyncService};
 
 pub use self::{
+    request::CALLER,
     rows::{Expected, Row, reference, routed, rows},
     sdk::Sdk,
 };
@@ -72,3 +73,7 @@ pub fn exchange_all(service: &mut Boxed, requests: Vec<Request<Body>>) {
         exchange(service, request);
     }
 }
+
+/// Requests before anything is counted: what is made once is made, and a layer without a provider has
+/// found out that there is none.
+pub const WARM_UP: usize = 300;

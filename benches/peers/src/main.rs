@@ -18,8 +18,8 @@ fn main() {
     let allocations = measure::allocations();
     let mut instructions = measure::Instructions::new();
     let sdk = Sdk::silent();
-    println!("| workload | | added ns | ratio | allocations | instructions |");
-    println!("|---|---|---:|---:|---:|---:|");
+    println!("| workload | | instruments | added ns | ratio | allocations | instructions |");
+    println!("|---|---|---:|---:|---:|---:|---:|");
     let mut allocations = allocations.iter();
     for workload in Workload::ALL {
         // In the order in which the allocations are counted, too: the first has no providers.
@@ -46,9 +46,10 @@ fn main() {
                 _ => String::from("–"),
             };
             println!(
-                "| {} | {} | {:.0} | {ratio:.2} | {} | {instructions} |",
+                "| {} | {} | {} | {:.0} | {ratio:.2} | {} | {instructions} |",
                 if i == 1 { workload.title() } else { "" },
                 row.name,
+                row.expected.instruments,
                 times.added(i),
                 counts[i] - counts[0],
             );

@@ -107,7 +107,7 @@ pub(crate) fn run_for_valgrind(workload: &str, row: &str) {
     }
     let mut rows = rows(workload, &sdk).into_iter();
     let mut row = rows.find(|known| known.name == row).expect("there is such a row");
-    for _ in 0..3 {
+    for _ in 0..peers::WARM_UP {
         peers::exchange(&mut row.service, workload.request());
     }
     exchange_all(&mut row.service, (0..BATCH).map(|_| workload.request()).collect());

@@ -28,8 +28,16 @@ pub(crate) fn prove(workload: Workload, sdk: &Sdk) {
 
 fn check(workload: Workload, row: &Row, sdk: &Sdk) {
     let Row { name, expected, .. } = row;
-    let spans = if expected.has_span { EXCHANGES } else { 0 };
-    assert_eq!(sdk.spans(), spans, "{workload:?}, {name}: spans");
+    let spans = sdk.spans();
+    let count = if expected.has_span { EXCHANGES } else { 0 };
+    assert_eq!(spans.len(), count, "{workload:?}, {name}: spans");
+    for (trace, parent, span) in spans {
+        if workload != Workload::Client {
+            // Of the caller's trace, and by its route.
+            assert_eq!((trace, parent), peers::CALLER, "{workload:?}, {name}: the parent");
+            assert!(span.contains("/users/{id}"), "{workload:?}, {name}: {span}");
+        }
+    }
     let instruments = sdk.instruments();
     assert_eq!(
         instruments.len(),

@@ -2,15 +2,23 @@
 
 use axum::body::Body;
 use http::{HeaderValue, Request};
+use opentelemetry::trace::{SpanId, TraceId};
 
 use crate::Workload;
+
+/// Who calls: the trace and the span of its `traceparent`.
+pub const CALLER: (TraceId, SpanId) = (
+    TraceId::from_bytes(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes()),
+    SpanId::from_bytes(0xb7ad_6b71_6920_3331_u64.to_be_bytes()),
+);
 
 pub(crate) fn of(workload: Workload) -> Request<Body> {
     if workload == Workload::Client {
         return outbound();
     }
     let flags = if workload == Workload::W2 { "00" } else { "01" };
-    let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
+    let (trace, span) = CALLER;
+    let parent = format!("00-{trace}-{span}-{flags}");
     let mut request = Request::get("/users/42")
         .header("host", "api.example.com")
         .header(

@@ -68,6 +68,7 @@ pub fn rows(workload: Workload, sdk: &Sdk) -> Vec<Row> {
             routed(STACK_SIZES, spans, 4),
             routed(STACK_BOUND, spans, 2),
             routed(STACK_PARENT, spans, 2),
+            routed(STACK_GLOBAL, spans, 2),
             routed(NEST, spans, 2),
             routed(OIT, spans, 3),
             routed(TO, spans, 4),
@@ -103,6 +104,7 @@ const STACK: &str = "**tower-telemetry**";
 const STACK_SIZES: &str = "**tower-telemetry**, four instruments";
 const STACK_BOUND: &str = "**tower-telemetry**, bound instruments";
 const STACK_PARENT: &str = "**tower-telemetry**, the parent decides";
+const STACK_GLOBAL: &str = "**tower-telemetry**, global providers";
 const NEST: &str = "**tower-telemetry**, three layers nested";
 const METRICS: &str = "**tower-telemetry**, `MetricsLayer`";
 const METRICS_BOUND: &str = "**tower-telemetry**, `MetricsLayer`, bound instruments";
@@ -126,6 +128,8 @@ fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
         STACK_SIZES => router.layer(stack().with_body_sizes()),
         STACK_BOUND => router.layer(stack().with_bound_instruments()),
         STACK_PARENT => router.layer(stack().with_parent_decision()),
+        // As after a set-up, whose propagator is the one that layers have of their own.
+        STACK_GLOBAL => router.layer(TelemetryLayer::server().with_propagator(W3c::new())),
         NEST => router
             .layer(metrics())
             .layer(SpanLayer::server().with_tracer_provider(&sdk.tracers))

@@ -2,7 +2,10 @@
 
 use std::{collections::BTreeSet, time::Duration};
 
-use opentelemetry::{global, trace::TracerProvider};
+use opentelemetry::{
+    global,
+    trace::{SpanId, TraceId, TracerProvider},
+};
 use opentelemetry_sdk::{
     metrics::{InMemoryMetricExporter, PeriodicReader, SdkMeterProvider},
     propagation::TraceContextPropagator,
@@ -68,9 +71,12 @@ impl Sdk {
         global::set_text_map_propagator(TraceContextPropagator::new());
     }
 
-    /// How many spans were emitted.
-    pub fn spans(&self) -> usize {
-        self.spans.get_finished_spans().expect("the spans are there").len()
+    /// The trace, the parent and the name of each span that was emitted.
+    pub fn spans(&self) -> Vec<(TraceId, SpanId, String)> {
+        let spans = self.spans.get_finished_spans().expect("the spans are there");
+        let spans = spans.into_iter();
+        let told = spans.map(|s| (s.span_context.trace_id(), s.parent_span_id, s.name.to_string()));
+        told.collect()
     }
 
     /// The instruments that something was recorded with.

@@ -11,8 +11,8 @@ fn main() {
                 .expect("there is no other");
         }
         for mut row in rows(workload, &sdk) {
-            for _ in 0..3 {
-                exchange(&mut row.service, workload.request()); // what is made once, is made now
+            for _ in 0..peers::WARM_UP {
+                exchange(&mut row.service, workload.request());
             }
             let request = workload.request();
             let counted = allocation_counter::measure(|| exchange(&mut row.service, request));
