@@ -1,0 +1,168 @@
+//! The instruments of a meter, and how exchanges are recorded with them.
+
+use std::sync::Arc;
+
+use opentelemetry::{
+    Key, KeyValue,
+    metrics::{Histogram, Meter, UpDownCounter},
+};
+
+use super::{
+    Settings,
+    kept::Kept,
+    series::{Series, Table},
+};
+use crate::convention::{Convention, Facts, Instrument, LabelSet};
+
+/// What is kept of a series that is known.
+pub(super) type KnownSeries = Arc<Series<Kept<Box<[KeyValue]>>>>;
+
+pub(super) struct Instruments {
+    /// What is kept of a series holds for the convention that it was first recorded by.
+    convention: Convention,
+    call_duration: Histogram<f64>,
+    duration: Histogram<f64>,
+    active_requests: UpDownCounter<i64>,
+    body_sizes: Option<BodySizes>,
+    active_series: Table<Kept<Box<[KeyValue]>>>,
+    series: Table<Kept<Box<[KeyValue]>>>,
+    dropped: Vec<Key>,
+    binds: bool,
+}
+
+struct BodySizes {
+    request: Histogram<u64>,
+    response: Histogram<u64>,
+}
+
+impl Instruments {
+    pub(super) fn new(settings: &Settings, convention: &Convention, meter: &Meter) -> Self {
+        let duration = |instrument: Instrument| {
+            meter
+                .f64_histogram(instrument.name)
+                .with_unit(instrument.unit)
+                .with_description(instrument.description)
+                .with_boundaries(settings.duration_boundaries.clone())
+                .build()
+        };
+        let active = convention.active_requests();
+        let body_size = |instrument: Instrument| {
+            meter
+                .u64_histogram(instrument.name)
+                .with_unit(instrument.unit)
+                .with_description(instrument.description)
+                .with_boundaries(settings.body_size_boundaries.clone())
+                .build()
+        };
+        Self {
+            call_duration: duration(convention.call_duration()),
+            duration: duration(convention.duration()),
+            active_requests: meter
+                .i64_up_down_counter(active.name)
+                .with_unit(active.unit)
+                .with_description(active.description)
+                .build(),
+            body_sizes: settings.has_body_sizes.then(|| BodySizes {
+                request: body_size(convention.request_body_size()),
+                response: body_size(convention.response_body_size()),
+            }),
+            active_series: Table::default(),
+            series: Table::default(),
+            convention: convention.clone(),
+            dropped: settings.dropped.clone(),
+            binds: settings.binds,
+        }
+    }
+
+    fn active_labels(&self, convention: &Convention, facts: &Facts) -> LabelSet {
+        let mut labels = LabelSet::new();
+        convention.push_active_labels(&mut labels, facts);
+        self.drop_from(&mut labels);
+        labels
+    }
+
+    fn end_labels(&self, convention: &Convention, facts: &Facts) -> LabelSet {
+        let mut labels = LabelSet::new();
+        convention.push_active_labels(&mut labels, facts);
+        convention.push_end_labels(&mut labels, facts);
+        self.drop_from(&mut labels);
+        labels
+    }
+
+    fn drop_from(&self, labels: &mut LabelSet) {
+        if !self.dropped.is_empty() {
+            labels.retain(|label| !self.dropped.contains(&label.key));
+        }
+    }
+
+    /// Counts an exchange as active, where there is an instrument of that.
+    pub(super) fn begin(&self, convention: &Convention, facts: &Facts) -> Option<KnownSeries> {
+        let series = convention.active_series(facts)?;
+        if !convention.is(&self.convention) {
+            self.count_active(convention, facts, None, 1);
+            return None;
+        }
+        let labels = || self.active_labels(convention, facts).into_boxed_slice();
+        let keep = |number| Kept::new(labels(), number, self.binds);
+        let known = self.active_series.with(&series, keep, Arc::clone);
+        self.count_active(convention, facts, known.as_ref(), 1);
+        known
+    }
+
+    /// Counts an exchange as active no longer.
+    pub(super) fn end(&self, convention: &Convention, facts: &Facts, known: Option<KnownSeries>) {
+        if !facts.is_call() {
+            self.count_active(convention, facts, known.as_ref(), -1);
+        }
+    }
+
+    fn count_active(
+        &self,
+        convention: &Convention,
+        facts: &Facts,
+        known: Option<&KnownSeries>,
+        change: i64,
+    ) {
+        match known {
+            Some(known) => known.kept.count_active(&self.active_requests, change),
+            // Its labels are not kept: they would travel with the response.
+            None => self.active_requests.add(change, &self.active_labels(convention, facts)),
+        }
+    }
+
+    /// Records how an exchange was, once it has ended.
+    pub(super) fn record(
+        &self,
+        convention: &Convention,
+        facts: &Facts,
+        seconds: f64,
+        sizes: (Option<u64>, Option<u64>),
+    ) {
+        let labels = || self.end_labels(convention, facts);
+        if facts.is_call() {
+            return self.call_duration.record(seconds, &labels());
+        }
+        let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
+        let record = |known: &KnownSeries| self.record_series(&known.kept, seconds, sizes);
+        let series = convention.end_series(facts).filter(|_| convention.is(&self.convention));
+        if series.and_then(|series| self.series.with(&series, keep, record)).is_none() {
+            self.record_series(&Kept::new(labels(), 0, false), seconds, sizes);
+        }
+    }
+
+    fn record_series<L: AsRef<[KeyValue]>>(
+        &self,
+        series: &Kept<L>,
+        seconds: f64,
+        (request_size, response_size): (Option<u64>, Option<u64>),
+    ) {
+        series.record_duration(&self.duration, seconds);
+        let Some(sizes) = &self.body_sizes else { return };
+        if let Some(bytes) = request_size {
+            series.record_request_size(&sizes.request, bytes);
+        }
+        if let Some(bytes) = response_size {
+            series.record_response_size(&sizes.response, bytes);
+        }
+    }
+}
