@@ -121,7 +121,7 @@ fn destinations_hold_for_inner_layers() {
 fn a_span_begins_with_its_exchange() {
     let telemetry = Telemetry::new();
     let slow = Convention::server().with_route(|_| {
-        thread::sleep(Duration::from_millis(50));
+        thread::sleep(Duration::from_millis(300));
         None
     });
     let service = telemetry.stack(slow).layer(service_fn(hello));
@@ -130,8 +130,8 @@ fn a_span_begins_with_its_exchange() {
     let after = SystemTime::now();
     let span = telemetry.spans().remove(0);
     let late = span.start_time.duration_since(before).unwrap_or_default();
-    assert!(late < Duration::from_millis(40), "{late:?}");
-    assert!(span.end_time <= after + Duration::from_millis(5), "it ends when it ended");
+    assert!(late < Duration::from_millis(200), "{late:?}");
+    assert!(span.end_time <= after + Duration::from_millis(100), "it ends when it ended");
 }
 
 /// An access log around the observer of telemetry, of which nobody asked for any.
