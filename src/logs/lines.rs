@@ -18,7 +18,7 @@ pub(crate) struct LogLines {
 
 impl LogLines {
     pub(crate) fn new(format: LogFormat, levels: Option<Targets>) -> Self {
-        let levels = levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
+        let mut levels = levels.unwrap_or_else(|| Targets::new().with_default(LevelFilter::INFO));
         // What telemetry has to say of itself is heard unless it is named, or all is off; what the
         // SDK says of its start and its end is of no use to who did not write it.
         let named = |target: &str| levels.iter().any(|(name, _)| name.starts_with(target));
@@ -27,7 +27,6 @@ impl LogLines {
             && default == LevelFilter::OFF;
         let is_told = named(TARGET) || is_off;
         let is_sdk_told = named(SDK_TARGETS) || default < LevelFilter::WARN;
-        let mut levels = levels;
         if !is_told {
             levels = levels.with_target(TARGET, LevelFilter::WARN);
         }
@@ -59,7 +58,8 @@ impl LogLines {
     }
 }
 
-const TARGET: &str = "tower_telemetry";
+/// The target of this crate's notices.
+const TARGET: &str = env!("CARGO_CRATE_NAME");
 
 /// The beginning of the targets of the SDK and its exporters.
 const SDK_TARGETS: &str = "opentelemetry";

@@ -61,7 +61,10 @@ impl Plan {
         let mut warnings = unsupported(variables);
         warnings.extend(Signal::ALL.into_iter().filter_map(suspicion));
         if builder.metric_interval.is_some_and(|interval| interval.is_zero()) {
-            return Err(SetupError::setting("with_metric_interval", "there is no end of exports"));
+            return Err(SetupError::setting(
+                "with_metric_interval",
+                "metrics can't be sent without a pause",
+            ));
         }
         Ok(Self {
             disabled,

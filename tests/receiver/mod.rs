@@ -1,5 +1,7 @@
 //! A receiver of OTLP: the services of the protocol, over gRPC and HTTP, on one port.
 
+#![allow(dead_code, reason = "each of the tests that share it uses a part")]
+
 use std::{
     io::Read,
     net::{SocketAddr, TcpListener},
@@ -45,7 +47,6 @@ pub(crate) struct Received {
     pub(crate) requests: Vec<(String, HeaderMap)>,
 }
 
-#[allow(dead_code)] // not each test asks for everything
 impl Received {
     pub(crate) fn spans(&self) -> Vec<&Span> {
         self.traces.iter().flat_map(|r| &r.scope_spans).flat_map(|s| &s.spans).collect()
@@ -70,7 +71,6 @@ impl Received {
 }
 
 /// The attribute of a name, as text.
-#[allow(dead_code)]
 pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
     Some(match attribute.value.clone()?.value? {
@@ -82,7 +82,6 @@ pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 
 /// How the receiver behaves.
 #[derive(Clone, Copy, PartialEq)]
-#[allow(dead_code)]
 pub(crate) enum Mood {
     Takes,
     /// Hears, and never answers.
@@ -133,7 +132,6 @@ pub(crate) struct Receiver {
     tls: Option<TlsAcceptor>,
 }
 
-#[allow(dead_code)]
 impl Receiver {
     /// One behind TLS, and the certificate by which to know it, as PEM.
     pub(crate) fn start_with_tls() -> (Self, String) {
@@ -252,7 +250,6 @@ impl axum::serve::Listener for TlsListener {
 }
 
 /// An address on which nobody listens.
-#[allow(dead_code)]
 pub(crate) fn nowhere() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }

@@ -15,20 +15,21 @@ use tower_telemetry::{
 };
 use tracing_subscriber::layer::SubscriberExt;
 
-use crate::builder;
+use crate::{all_signals, builder, receiver::nowhere, spans};
 
 const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
 const SPAN: &str = "00f067aa0ba902b7";
 
-/// What a test of this file prints when it is run alone.
+/// What a test of this file prints when it is run alone, on either way out.
 fn printed_by(test: &str) -> Vec<String> {
     let output = Command::new(std::env::current_exe().unwrap())
         .args(["--exact", test, "--include-ignored", "--nocapture"])
         .env_remove("RUST_LOG")
         .output()
         .unwrap();
-    let text = String::from_utf8(output.stdout).unwrap();
-    assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
+    let text = [output.stdout, b"\n".to_vec(), output.stderr].concat();
+    let text = String::from_utf8(text).unwrap();
+    assert!(output.status.success(), "{text}");
     text.lines().map(str::to_owned).collect()
 }
 
@@ -131,4 +132,37 @@ fn prints_json_lines() {
     tracing::subscriber::with_default(before, prints);
     tracing::subscriber::with_default(behind, prints);
     tracing::subscriber::with_default(registry().with(logs::json()), prints);
+}
+
+/// To the console goes what the environment sends there; and what a drop could not deliver is told.
+#[test]
+fn console_and_drop() {
+    let lines = printed_by("lines::prints_to_the_console");
+    let text = lines.join("\n");
+    for expected in [
+        "span   Internal \"order\"",
+        "span   Internal \"pay\"",
+        "metric orders 3 kind=gift",
+        "log    INFO shop ordered amount=3  trace=",
+        "tower_telemetry: not delivered: 7 spans, 0 spans that had not ended, 0 log records",
+    ] {
+        assert!(text.contains(expected), "{expected}: {text}");
+    }
+}
+
+#[test]
+#[ignore = "run by `console_and_drop`, alone"]
+fn prints_to_the_console() {
+    let console = ["TRACES", "METRICS", "LOGS"].map(|signal| format!("OTEL_{signal}_EXPORTER"));
+    let variables = console.each_ref().map(|name| (name.as_str(), "Console"));
+    let telemetry = builder(&variables).build().unwrap();
+    all_signals(&telemetry);
+    drop(telemetry);
+
+    let down = format!("http://{}", nowhere());
+    let telemetry =
+        builder(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &down), ("OTEL_BSP_EXPORT_TIMEOUT", "300")]);
+    let telemetry = telemetry.build().unwrap();
+    spans(&telemetry, 7);
+    drop(telemetry);
 }
