@@ -80,33 +80,80 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
 }
 
 /// Lower-case hexadecimal digits, and nothing else: `from_str_radix` would take a sign.
+///
+/// Eight at a time in one register, for this is read for every request: whatever the octets are, they
+/// are decoded as if they were digits, and were digits where encoding gives them back.
 fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
     let mut bytes = [0; N];
-    let mut seen = 0;
-    for (byte, pair) in bytes.iter_mut().zip(digits.chunks_exact(2)) {
-        let (high, low) = (DIGITS[usize::from(pair[0])], DIGITS[usize::from(pair[1])]);
-        *byte = high << 4 | low & 0xf;
-        seen |= high | low;
+    let mut differs = 0;
+    for (bytes, digits) in bytes.chunks_mut(4).zip(digits.chunks(8)) {
+        let mut octets = [b'0'; 8];
+        octets[..digits.len()].copy_from_slice(digits);
+        let octets = u64::from_be_bytes(octets);
+        let is_letter = octets >> 6 & EACH;
+        let nibbles = ((octets & LOW) + is_letter * 9) & LOW;
+        differs |= octets ^ to_digits(nibbles);
+        let pairs = (nibbles >> 4 | nibbles) & 0x00ff_00ff_00ff_00ff;
+        let quads = (pairs >> 8 | pairs) & 0x0000_ffff_0000_ffff;
+        let value = (quads >> 16 | quads) as u32;
+        bytes.copy_from_slice(&value.to_be_bytes()[..bytes.len()]);
     }
-    (seen & NO_DIGIT == 0).then_some(bytes)
+    (differs == 0).then_some(bytes)
 }
 
-/// The value of each octet as a digit. One look for each, and one check for all: this is read for
-/// every request.
-static DIGITS: [u8; 256] = {
-    let mut digits = [NO_DIGIT; 256];
-    let mut value = 0;
-    while value < 16 {
-        digits[b"0123456789abcdef"[value as usize] as usize] = value;
-        value += 1;
-    }
-    digits
-};
-const NO_DIGIT: u8 = 0x80;
-
 fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    let digit = |value: u8| b"0123456789abcdef"[usize::from(value)];
-    for (pair, byte) in text.chunks_exact_mut(2).zip(bytes) {
-        pair.copy_from_slice(&[digit(byte >> 4), digit(byte & 0xf)]);
+    for (text, bytes) in text.chunks_mut(8).zip(bytes.chunks(4)) {
+        let mut value = [0; 4];
+        value[..bytes.len()].copy_from_slice(bytes);
+        let quads = u64::from(u32::from_be_bytes(value));
+        let pairs = (quads << 16 | quads) & 0x0000_ffff_0000_ffff;
+        let nibbles = (pairs << 8 | pairs) & 0x00ff_00ff_00ff_00ff;
+        let digits = to_digits((nibbles << 4 | nibbles) & LOW);
+        text.copy_from_slice(&digits.to_be_bytes()[..text.len()]);
+    }
+}
+
+/// The digits of eight values below sixteen, each in an octet of its own.
+fn to_digits(nibbles: u64) -> u64 {
+    // Ten and above carry into the upper half.
+    let is_letter = (nibbles + EACH * 6) >> 4 & EACH;
+    nibbles + EACH * u64::from(b'0') + is_letter * u64::from(b'a' - b'0' - 10)
+}
+
+/// One in each octet.
+const EACH: u64 = 0x0101_0101_0101_0101;
+/// The lower half of each octet.
+const LOW: u64 = EACH * 0x0f;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_octet_in_every_place_is_a_digit_or_none() {
+        let digits = *b"0af7651916cd43dd8448eb211c80319c";
+        for place in 0..digits.len() {
+            for octet in 0..=u8::MAX {
+                let mut text = digits;
+                text[place] = octet;
+                let expected = matches!(octet, b'0'..=b'9' | b'a'..=b'f').then(|| {
+                    let text = std::str::from_utf8(&text).unwrap();
+                    u128::from_str_radix(text, 16).unwrap().to_be_bytes()
+                });
+                assert_eq!(hex::<16>(&text), expected, "{octet:#x} at {place}");
+                if let Some(bytes) = expected {
+                    let mut written = [0; 32];
+                    write_hex(&mut written, &bytes);
+                    assert_eq!(written, text);
+                }
+            }
+        }
+        for byte in 0..=u8::MAX {
+            let text = format!("{byte:02x}");
+            assert_eq!(hex(text.as_bytes()), Some([byte]));
+            let mut written = [0; 2];
+            write_hex(&mut written, &[byte]);
+            assert_eq!(written, *text.as_bytes());
+        }
     }
 }
