@@ -41,17 +41,17 @@ impl TraceParent {
         if dashes != [b'-'; 3] {
             return None;
         }
-        let [version] = hex(&fields[..2])?;
+        let ends = [fields[0], fields[1], fields[53], fields[54], b'0', b'0', b'0', b'0'];
+        let [version, flags, ..] = value_of(ends)?.to_be_bytes();
         match (version, rest) {
             (0xff, _) => return None,
             (0, []) | (1.., [] | [b'-', ..]) => {}
             // Version 00 has nothing more, and later ones add more behind a dash.
             _ => return None,
         }
-        let [flags] = hex(&fields[53..])?;
         let parsed = Self {
-            trace_id: TraceId::from(u128::from_be_bytes(hex(&fields[3..35])?)),
-            span_id: SpanId::from(u64::from_be_bytes(hex(&fields[36..52])?)),
+            trace_id: TraceId::from(number(&fields[3..35])?),
+            span_id: SpanId::from(number(&fields[36..52])? as u64),
             flags: TraceFlags::new(flags) & KNOWN,
         };
         let is_valid = parsed.trace_id != TraceId::INVALID && parsed.span_id != SpanId::INVALID;
@@ -63,7 +63,8 @@ impl TraceParent {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&mut text[3..35], &self.trace_id.to_bytes());
         write_hex(&mut text[36..52], &self.span_id.to_bytes());
-        write_hex(&mut text[53..], &[(self.flags & KNOWN).to_u8()]);
+        let [.., high, low] = digits_of(u32::from((self.flags & KNOWN).to_u8()));
+        (text[53], text[54]) = (high, low);
         String::from_utf8(text.to_vec()).expect("dashes and hexadecimal digits are ASCII")
     }
 }
@@ -79,38 +80,38 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// Lower-case hexadecimal digits, and nothing else: `from_str_radix` would take a sign.
-///
-/// Eight at a time in one register, for this is read for every request: whatever the octets are, they
-/// are decoded as if they were digits, and were digits where encoding gives them back.
-fn hex<const N: usize>(digits: &[u8]) -> Option<[u8; N]> {
-    let mut bytes = [0; N];
-    let mut differs = 0;
-    for (bytes, digits) in bytes.chunks_mut(4).zip(digits.chunks(8)) {
-        let mut octets = [b'0'; 8];
-        octets[..digits.len()].copy_from_slice(digits);
-        let octets = u64::from_be_bytes(octets);
-        let is_letter = octets >> 6 & EACH;
-        let nibbles = ((octets & LOW) + is_letter * 9) & LOW;
-        differs |= octets ^ to_digits(nibbles);
-        let pairs = (nibbles >> 4 | nibbles) & 0x00ff_00ff_00ff_00ff;
-        let quads = (pairs >> 8 | pairs) & 0x0000_ffff_0000_ffff;
-        let value = (quads >> 16 | quads) as u32;
-        bytes.copy_from_slice(&value.to_be_bytes()[..bytes.len()]);
-    }
-    (differs == 0).then_some(bytes)
+/// The number that these digits are, by eights.
+#[inline]
+fn number(digits: &[u8]) -> Option<u128> {
+    let words = digits.as_chunks().0.iter();
+    words.copied().try_fold(0, |number, word| Some(number << 32 | u128::from(value_of(word)?)))
 }
 
 fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    for (text, bytes) in text.chunks_mut(8).zip(bytes.chunks(4)) {
-        let mut value = [0; 4];
-        value[..bytes.len()].copy_from_slice(bytes);
-        let quads = u64::from(u32::from_be_bytes(value));
-        let pairs = (quads << 16 | quads) & 0x0000_ffff_0000_ffff;
-        let nibbles = (pairs << 8 | pairs) & 0x00ff_00ff_00ff_00ff;
-        let digits = to_digits((nibbles << 4 | nibbles) & LOW);
-        text.copy_from_slice(&digits.to_be_bytes()[..text.len()]);
+    for (text, word) in text.as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
+        *text = digits_of(u32::from_be_bytes(*word));
     }
+}
+
+/// The value of eight hexadecimal digits in lower case; `None` where that isn't what they are:
+/// `from_str_radix` would take a sign, and capitals.
+///
+/// All eight in one register, for this is read for every request: whatever the octets are, they are
+/// decoded as if they were digits, and were digits where encoding gives them back.
+fn value_of(octets: [u8; 8]) -> Option<u32> {
+    let octets = u64::from_be_bytes(octets);
+    let is_letter = octets >> 6 & EACH;
+    let nibbles = ((octets & LOW) + is_letter * 9) & LOW;
+    let pairs = (nibbles >> 4 | nibbles) & 0x00ff_00ff_00ff_00ff;
+    let quads = (pairs >> 8 | pairs) & 0x0000_ffff_0000_ffff;
+    (to_digits(nibbles) == octets).then_some((quads >> 16 | quads) as u32)
+}
+
+fn digits_of(value: u32) -> [u8; 8] {
+    let quads = u64::from(value);
+    let pairs = (quads << 16 | quads) & 0x0000_ffff_0000_ffff;
+    let nibbles = (pairs << 8 | pairs) & 0x00ff_00ff_00ff_00ff;
+    to_digits((nibbles << 4 | nibbles) & LOW).to_be_bytes()
 }
 
 /// The digits of eight values below sixteen, each in an octet of its own.
@@ -131,29 +132,18 @@ mod tests {
 
     #[test]
     fn every_octet_in_every_place_is_a_digit_or_none() {
-        let digits = *b"0af7651916cd43dd8448eb211c80319c";
+        let digits = *b"0af7c319";
         for place in 0..digits.len() {
             for octet in 0..=u8::MAX {
                 let mut text = digits;
                 text[place] = octet;
-                let expected = matches!(octet, b'0'..=b'9' | b'a'..=b'f').then(|| {
-                    let text = std::str::from_utf8(&text).unwrap();
-                    u128::from_str_radix(text, 16).unwrap().to_be_bytes()
-                });
-                assert_eq!(hex::<16>(&text), expected, "{octet:#x} at {place}");
-                if let Some(bytes) = expected {
-                    let mut written = [0; 32];
-                    write_hex(&mut written, &bytes);
-                    assert_eq!(written, text);
+                let expected = matches!(octet, b'0'..=b'9' | b'a'..=b'f')
+                    .then(|| u32::from_str_radix(std::str::from_utf8(&text).unwrap(), 16).unwrap());
+                assert_eq!(value_of(text), expected, "{octet:#x} at {place}");
+                if let Some(value) = expected {
+                    assert_eq!(digits_of(value), text);
                 }
             }
-        }
-        for byte in 0..=u8::MAX {
-            let text = format!("{byte:02x}");
-            assert_eq!(hex(text.as_bytes()), Some([byte]));
-            let mut written = [0; 2];
-            write_hex(&mut written, &[byte]);
-            assert_eq!(written, *text.as_bytes());
         }
     }
 }
