@@ -281,9 +281,9 @@ pub struct Started {
 }
 
 impl Observer for SpanObserver {
-    type State = Option<Started>;
+    type State = Started;
 
-    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Option<Started> {
         let is_public = exchange.convention().is_public_endpoint();
         if exchange.is_recorded() && !is_public && self.skips() {
             // Where nobody records, nothing is claimed.
@@ -334,13 +334,7 @@ impl Observer for SpanObserver {
         Some(Started { is_recording, had_route, has_own_name })
     }
 
-    fn on_response(
-        &self,
-        exchange: &Exchange,
-        state: &mut Self::State,
-        head: &mut response::Parts,
-    ) {
-        let Some(started) = state else { return };
+    fn on_response(&self, exchange: &Exchange, started: &mut Started, head: &mut response::Parts) {
         let convention = exchange.convention();
         if let Some(name) = convention.server_timing().filter(|_| convention.side() == Side::Server)
         {
@@ -355,9 +349,8 @@ impl Observer for SpanObserver {
         }
     }
 
-    fn on_end(&self, exchange: &Exchange, state: Self::State) {
-        let Some(started) = state.filter(|started| started.is_recording) else { return };
-        let Some(facts) = exchange.facts() else { return };
+    fn on_end(&self, exchange: &Exchange, started: Started) {
+        let Some(facts) = exchange.facts().filter(|_| started.is_recording) else { return };
         exchange.with_span(|span| {
             let new_name = Convention::renamed(facts, started.had_route);
             if let Some(name) = new_name.filter(|_| !started.has_own_name) {

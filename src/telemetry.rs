@@ -190,7 +190,11 @@ pub struct TelemetryObserver {
 impl Observer for TelemetryObserver {
     type State = (Option<Started>, Option<Active>);
 
-    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+    fn on_request(
+        &self,
+        exchange: &mut Exchange,
+        head: &mut request::Parts,
+    ) -> Option<Self::State> {
         // Extraction finds the span its parent; injection needs the span.
         let side = exchange.convention().side();
         if side == Side::Server {
@@ -202,7 +206,7 @@ impl Observer for TelemetryObserver {
         }
         // Last, for no hook of the user's runs behind it: what is counted is sure to be ended.
         let metrics = self.metrics.on_request(exchange, head);
-        (span, metrics)
+        (span.is_some() || metrics.is_some()).then_some((span, metrics))
     }
 
     fn on_response(
@@ -212,13 +216,21 @@ impl Observer for TelemetryObserver {
         head: &mut response::Parts,
     ) {
         let (span, metrics) = state;
-        self.metrics.on_response(exchange, metrics, head);
-        self.span.on_response(exchange, span, head);
+        if let Some(active) = metrics {
+            self.metrics.on_response(exchange, active, head);
+        }
+        if let Some(started) = span {
+            self.span.on_response(exchange, started, head);
+        }
     }
 
     fn on_end(&self, exchange: &Exchange, (span, metrics): Self::State) {
         // While the span is still open: an exemplar then points at it.
-        self.metrics.on_end(exchange, metrics);
-        self.span.on_end(exchange, span);
+        if let Some(active) = metrics {
+            self.metrics.on_end(exchange, active);
+        }
+        if let Some(started) = span {
+            self.span.on_end(exchange, started);
+        }
     }
 }

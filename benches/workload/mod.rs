@@ -153,7 +153,9 @@ pub(crate) struct Nothing;
 impl Observer for Nothing {
     type State = ();
 
-    fn on_request(&self, _: &mut Exchange, _: &mut request::Parts) {}
+    fn on_request(&self, _: &mut Exchange, _: &mut request::Parts) -> Option<()> {
+        Some(())
+    }
 
     fn on_response(&self, _: &Exchange, (): &mut (), _: &mut response::Parts) {}
 

@@ -291,9 +291,9 @@ impl fmt::Debug for MetricsObserver {
 pub struct Active(Option<KnownSeries>);
 
 impl Observer for MetricsObserver {
-    type State = Option<Active>;
+    type State = Active;
 
-    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Option<Active> {
         if exchange.is_recorded() {
             // Where nobody records, nothing is claimed.
             self.instruments(exchange.convention())?;
@@ -309,10 +309,10 @@ impl Observer for MetricsObserver {
         Some(Active(self.instruments(convention)?.begin(convention, facts)))
     }
 
-    fn on_response(&self, _: &Exchange, _: &mut Self::State, _: &mut response::Parts) {}
+    fn on_response(&self, _: &Exchange, _: &mut Active, _: &mut response::Parts) {}
 
-    fn on_end(&self, exchange: &Exchange, state: Self::State) {
-        let (Some(Active(active)), Some(facts)) = (state, exchange.facts()) else { return };
+    fn on_end(&self, exchange: &Exchange, Active(active): Active) {
+        let Some(facts) = exchange.facts() else { return };
         let convention = exchange.convention();
         let Some(instruments) = self.instruments(convention) else { return };
         let seconds = exchange.elapsed().as_secs_f64();

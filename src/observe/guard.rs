@@ -14,15 +14,16 @@ use crate::end::End;
 pub(super) struct Guard<O: Observer> {
     shared: Arc<Shared<O>>,
     exchange: Exchange,
+    /// Until the end, of an exchange that the observer follows.
     state: Option<O::State>,
 }
 
 impl<O: Observer> Guard<O> {
-    /// Begins an exchange; none is ended that the observer has not begun.
+    /// Begins an exchange; none is ended that the observer doesn't follow.
     pub(super) fn begin(shared: Arc<Shared<O>>, head: &mut request::Parts) -> Self {
         let exchange = Exchange::begin(&shared.convention, head);
         let mut guard = Self { shared, exchange, state: None };
-        guard.state = Some(guard.shared.observer.on_request(&mut guard.exchange, head));
+        guard.state = guard.shared.observer.on_request(&mut guard.exchange, head);
         guard.exchange.mark(&mut head.extensions);
         guard
     }
@@ -48,8 +49,8 @@ impl<O: Observer> Guard<O> {
         // The user's hooks run here: if one panics, that is how the exchange ended.
         let unwinding = Unwinding(self);
         let Self { shared, exchange, state } = &mut *unwinding.0;
-        exchange.respond(head, exact);
         if let Some(state) = state {
+            exchange.respond(head, exact);
             shared.observer.on_response(exchange, state, head);
         }
         std::mem::forget(unwinding);

@@ -17,9 +17,9 @@
 //! impl Observer for AccessLog {
 //!     type State = String;
 //!
-//!     fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> String {
+//!     fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Option<String> {
 //!         exchange.read_facts(head);
-//!         format!("{} {}", head.method, head.uri.path())
+//!         Some(format!("{} {}", head.method, head.uri.path()))
 //!     }
 //!
 //!     fn on_response(&self, _: &Exchange, line: &mut String, head: &mut response::Parts) {
@@ -69,14 +69,16 @@ pub use self::{
 ///
 /// [`on_request`](Self::on_request) once, before the inner service is called;
 /// [`on_response`](Self::on_response) at most once, when the response head is there;
-/// [`on_end`](Self::on_end) exactly once, whatever happens.
+/// [`on_end`](Self::on_end) exactly once, whatever happens. The last two hear of no exchange that the
+/// first doesn't follow.
 pub trait Observer {
     /// What the observer keeps of an exchange from its request to its end.
     type State;
 
     /// A request is about to enter the service. Both `head` and the context that the service will
-    /// run under may be changed.
-    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State;
+    /// run under may be changed. `None` where there is nothing to follow.
+    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts)
+    -> Option<Self::State>;
 
     /// The service has answered; the body is still to come. `head` may be changed.
     fn on_response(&self, exchange: &Exchange, state: &mut Self::State, head: &mut response::Parts);

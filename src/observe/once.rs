@@ -21,17 +21,21 @@ pub(crate) enum Signal {
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claims {
     side: Side,
+    /// Whether there are notes at all, of either side.
+    has_notes: bool,
     met: u8,
     claimed: u8,
 }
 
 impl Claims {
     pub(super) fn met(extensions: &Extensions, side: Side) -> Self {
+        let has_notes = extensions.get::<Noted>().is_some();
         let met = match side {
+            _ if !has_notes => 0,
             Side::Server => met::<SERVER>(extensions),
             Side::Client => met::<CLIENT>(extensions),
         };
-        Self { side, met, claimed: 0 }
+        Self { side, has_notes, met, claimed: 0 }
     }
 
     /// Whether a layer around this one records something of the same exchange.
@@ -54,46 +58,54 @@ impl Claims {
 
     /// Leaves word for the layers further in.
     pub(super) fn leave(self, extensions: &mut Extensions) {
+        if self.has_notes {
+            match self.side {
+                Side::Server => forget::<CLIENT>(extensions),
+                Side::Client => forget::<SERVER>(extensions),
+            }
+        }
         let new = self.claimed & !self.met;
+        if new == 0 {
+            return;
+        }
+        if !self.has_notes {
+            extensions.insert(Noted);
+        }
         match self.side {
-            Side::Server => leave::<SERVER, CLIENT>(extensions, new),
-            Side::Client => leave::<CLIENT, SERVER>(extensions, new),
+            Side::Server => leave::<SERVER>(extensions, new),
+            Side::Client => leave::<CLIENT>(extensions, new),
         }
     }
 }
 
-/// A note without a size, for which nothing is allocated.
+/// A note without a size, for which nothing is allocated: who records which signals.
 #[derive(Debug, Clone, Copy)]
 struct Note<const SIDE: bool, const SIGNALS: u8>;
 
+/// There are notes. Most requests come without, and are asked no more than this.
+#[derive(Debug, Clone, Copy)]
+struct Noted;
+
 fn met<const SIDE: bool>(extensions: &Extensions) -> u8 {
-    if extensions.get::<Note<SIDE, ALL>>().is_some() {
-        return ALL;
-    }
-    if extensions.get::<Note<SIDE, SOME>>().is_none() {
-        return 0;
-    }
+    let all = extensions.get::<Note<SIDE, ALL>>().map_or(0, |_| ALL);
     let propagation = extensions.get::<Note<SIDE, PROPAGATION>>().map_or(0, |_| PROPAGATION);
     let span = extensions.get::<Note<SIDE, SPAN>>().map_or(0, |_| SPAN);
     let metrics = extensions.get::<Note<SIDE, METRICS>>().map_or(0, |_| METRICS);
-    propagation | span | metrics
+    all | propagation | span | metrics
 }
 
-fn leave<const SIDE: bool, const OTHER: bool>(extensions: &mut Extensions, signals: u8) {
-    extensions.remove::<Note<OTHER, ALL>>();
-    if extensions.remove::<Note<OTHER, SOME>>().is_some() {
-        extensions.remove::<Note<OTHER, PROPAGATION>>();
-        extensions.remove::<Note<OTHER, SPAN>>();
-        extensions.remove::<Note<OTHER, METRICS>>();
-    }
-    if signals == 0 {
-        return;
-    }
+fn forget<const SIDE: bool>(extensions: &mut Extensions) {
+    extensions.remove::<Note<SIDE, ALL>>();
+    extensions.remove::<Note<SIDE, PROPAGATION>>();
+    extensions.remove::<Note<SIDE, SPAN>>();
+    extensions.remove::<Note<SIDE, METRICS>>();
+}
+
+fn leave<const SIDE: bool>(extensions: &mut Extensions, signals: u8) {
     if signals == ALL {
         extensions.insert(Note::<SIDE, ALL>);
         return;
     }
-    extensions.insert(Note::<SIDE, SOME>);
     if signals & PROPAGATION != 0 {
         extensions.insert(Note::<SIDE, PROPAGATION>);
     }
@@ -107,8 +119,6 @@ fn leave<const SIDE: bool, const OTHER: bool>(extensions: &mut Extensions, signa
 
 const SERVER: bool = true;
 const CLIENT: bool = false;
-/// Beside the single ones, for most requests have none of them.
-const SOME: u8 = 0;
 const PROPAGATION: u8 = Signal::Propagation as u8;
 const SPAN: u8 = Signal::Span as u8;
 const METRICS: u8 = Signal::Metrics as u8;

@@ -10,6 +10,7 @@ mod w3c;
 
 use std::{
     any::TypeId,
+    convert::Infallible,
     fmt,
     sync::{Arc, OnceLock},
 };
@@ -232,11 +233,15 @@ impl fmt::Debug for PropagationObserver {
 }
 
 impl Observer for PropagationObserver {
-    type State = ();
+    type State = Infallible;
 
-    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) {
+    fn on_request(
+        &self,
+        exchange: &mut Exchange,
+        head: &mut request::Parts,
+    ) -> Option<Self::State> {
         if !exchange.claim(Signal::Propagation) {
-            return;
+            return None;
         }
         match exchange.convention().side() {
             // Callers of a public endpoint are linked to, by a span; where there will be none,
@@ -253,9 +258,14 @@ impl Observer for PropagationObserver {
             }
             Side::Client => self.inject(&exchange.context(), head),
         }
+        None
     }
 
-    fn on_response(&self, _: &Exchange, (): &mut (), _: &mut response::Parts) {}
+    fn on_response(&self, _: &Exchange, state: &mut Infallible, _: &mut response::Parts) {
+        match *state {}
+    }
 
-    fn on_end(&self, _: &Exchange, (): ()) {}
+    fn on_end(&self, _: &Exchange, state: Infallible) {
+        match state {}
+    }
 }

@@ -142,11 +142,15 @@ struct AccessLog {
 }
 
 impl Observer for AccessLog {
-    type State = <TelemetryObserver as Observer>::State;
+    type State = Option<<TelemetryObserver as Observer>::State>;
 
-    fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts) -> Self::State {
+    fn on_request(
+        &self,
+        exchange: &mut Exchange,
+        head: &mut request::Parts,
+    ) -> Option<Self::State> {
         exchange.read_facts(head);
-        self.telemetry.on_request(exchange, head)
+        Some(self.telemetry.on_request(exchange, head))
     }
 
     fn on_response(
@@ -155,7 +159,9 @@ impl Observer for AccessLog {
         state: &mut Self::State,
         head: &mut response::Parts,
     ) {
-        self.telemetry.on_response(exchange, state, head);
+        if let Some(state) = state {
+            self.telemetry.on_response(exchange, state, head);
+        }
     }
 
     fn on_end(&self, exchange: &Exchange, state: Self::State) {
@@ -163,7 +169,9 @@ impl Observer for AccessLog {
         let took = !exchange.elapsed().is_zero();
         *self.line.lock().unwrap() =
             format!("{:?} {:?} {took}", facts.status(), facts.error_type());
-        self.telemetry.on_end(exchange, state);
+        if let Some(state) = state {
+            self.telemetry.on_end(exchange, state);
+        }
     }
 }
 
