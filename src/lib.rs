@@ -20,6 +20,7 @@ mod attempts;
 pub mod axum;
 mod convention;
 mod end;
+mod hash_trie;
 #[cfg(feature = "logs")]
 pub mod logs;
 pub mod metrics;

@@ -1,11 +1,17 @@
 //! What tells the series of a metric apart, before its labels are made.
 
-use std::hash::{Hash, Hasher};
+use std::{
+    hash::{Hash, Hasher},
+    ptr,
+};
 
 use http::{StatusCode, Version};
 use opentelemetry::StringValue;
 
-use super::{Convention, Facts, Side};
+use super::{
+    Convention, Facts, Side,
+    template::{Name, Template},
+};
 
 /// The facts that the labels of an HTTP exchange are made of: two exchanges of equal identity have
 /// equal labels.
@@ -14,7 +20,8 @@ pub(crate) struct Identity<S> {
     method: S,
     scheme: Option<&'static str>,
     server: Option<(S, Option<u16>)>,
-    template: Option<S>,
+    /// There is one of each, so that its address tells it apart.
+    template: Option<&'static Name>,
     version: Option<Version>,
     status: Option<StatusCode>,
     error_type: Option<S>,
@@ -23,8 +30,10 @@ pub(crate) struct Identity<S> {
 impl<S: Hash> Hash for Identity<S> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // These tell most series apart; what is equal but for the others is compared.
-        self.method.hash(state);
-        self.template.hash(state);
+        match self.template {
+            Some(name) => ptr::from_ref(name).hash(state),
+            None => self.method.hash(state),
+        }
         state.write_u16(self.status.map_or(0, |status| status.as_u16()));
         if let Some((host, _)) = &self.server {
             host.hash(state);
@@ -39,7 +48,7 @@ impl Identity<&str> {
             method: (*method).into(),
             scheme: *scheme,
             server: server.map(|(host, port)| (host.into(), port)),
-            template: template.map(Into::into),
+            template: *template,
             version: *version,
             status: *status,
             error_type: error_type.map(Into::into),
@@ -51,7 +60,7 @@ impl Identity<Box<str>> {
     pub(crate) fn is(&self, other: &Identity<&str>) -> bool {
         let server = self.server.as_ref().map(|(host, port)| (&**host, *port));
         *self.method == *other.method
-            && self.template.as_deref() == other.template
+            && self.template.map(ptr::from_ref) == other.template.map(ptr::from_ref)
             && self.status == other.status
             && self.version == other.version
             && self.scheme == other.scheme
@@ -61,35 +70,47 @@ impl Identity<Box<str>> {
 }
 
 impl Convention {
-    /// The series of active requests; none for calls, of which there are none.
+    /// The series of active requests, if it is one that can be known again. There is none for calls.
     pub(crate) fn active_series<'a>(&self, facts: &'a Facts) -> Option<Identity<&'a str>> {
+        let template = facts.route.as_ref().filter(|_| self.side() == Side::Client);
+        self.series(facts, template)
+    }
+
+    /// The series of the duration and of body sizes, if it is one that can be known again: that of an
+    /// exchange without labels of its own, and not of a call.
+    pub(crate) fn end_series<'a>(&self, facts: &'a Facts) -> Option<Identity<&'a str>> {
+        let series =
+            self.series(facts, facts.route.as_ref()).filter(|_| facts.labels.is_empty())?;
+        Some(Identity {
+            version: facts.version,
+            status: facts.status,
+            error_type: facts.error_type.as_ref().map(StringValue::as_str),
+            ..series
+        })
+    }
+
+    fn series<'a>(
+        &self,
+        facts: &'a Facts,
+        template: Option<&Template>,
+    ) -> Option<Identity<&'a str>> {
         if facts.call.is_some() {
             return None;
         }
-        let is_client = self.side() == Side::Client;
-        let parties = facts.parties.as_ref().filter(|_| is_client);
+        let parties = facts.parties.as_ref().filter(|_| self.side() == Side::Client);
         let server = parties.and_then(|parties| parties.server.as_ref());
+        let template = match template {
+            Some(template) => Some(template.shared()?),
+            None => None,
+        };
         Some(Identity {
             method: facts.method.label(),
             scheme: facts.scheme,
             server: server.map(|(host, port)| (host.as_str(), *port)),
-            template: facts.route().filter(|_| is_client),
+            template,
             version: None,
             status: None,
             error_type: None,
-        })
-    }
-
-    /// The series of the duration and of body sizes; none for exchanges that have labels of their
-    /// own, and for calls.
-    pub(crate) fn end_series<'a>(&self, facts: &'a Facts) -> Option<Identity<&'a str>> {
-        let active = self.active_series(facts).filter(|_| facts.labels.is_empty())?;
-        Some(Identity {
-            template: facts.route(),
-            version: facts.version,
-            status: facts.status,
-            error_type: facts.error_type.as_ref().map(StringValue::as_str),
-            ..active
         })
     }
 }

@@ -2,43 +2,46 @@
 
 use std::{
     borrow::Cow,
-    hash::BuildHasher,
     sync::{Arc, LazyLock},
 };
 
-use arc_swap::ArcSwap;
-use hashbrown::{DefaultHashBuilder, HashTable};
 use opentelemetry::StringValue;
+
+use crate::hash_trie::HashTrie;
 
 /// A template as a part of `{method} {template}`, which is the span's name.
 #[derive(Debug, Clone)]
 pub(super) enum Template {
     /// Made once for the life of the process.
-    Shared(Name),
+    Shared(&'static Name),
     /// Beyond the bounds of what is shared.
-    Own(Arc<str>),
+    Own(Arc<Name>),
 }
 
 /// `{method} {template}`, and where the template begins.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct Name {
-    text: &'static str,
+#[derive(Debug)]
+pub(crate) struct Name {
+    text: Box<str>,
     template: usize,
 }
 
 impl Template {
     /// A template, of requests of this method.
     pub(super) fn new(method: &str, template: &str) -> Self {
-        match NAMES.get_or_add(method, template) {
-            Some(name) => Self::Shared(name),
-            None => Self::Own(template.into()),
-        }
+        let is_it = |name: &Name| name.method() == method && name.template() == template;
+        let make = || Name::new(method, template);
+        let is_short = template.len() <= MAX_LENGTH && method.len() <= MAX_LENGTH;
+        let shared = match is_short {
+            true => NAMES.get_or_add(&(method, template), is_it, |_| make()),
+            false => None,
+        };
+        shared.map_or_else(|| Self::Own(make().into()), Self::Shared)
     }
 
     pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Shared(name) => name.template(),
-            Self::Own(template) => template,
+            Self::Own(name) => name.template(),
         }
     }
 
@@ -46,25 +49,38 @@ impl Template {
     pub(super) fn value(&self) -> StringValue {
         match self {
             Self::Shared(name) => name.template().into(),
-            Self::Own(template) => Arc::clone(template).into(),
+            Self::Own(name) => name.template().to_owned().into(),
         }
     }
 
-    /// The name of the span of a request of this method, which is the one that it was made with.
-    pub(super) fn span_name(&self, method: &str) -> Cow<'static, str> {
+    /// The name of the span of a request of this template and its method.
+    pub(super) fn span_name(&self) -> Cow<'static, str> {
         match self {
-            Self::Shared(name) => Cow::Borrowed(name.text),
-            Self::Own(template) => Cow::Owned([method, " ", template].concat()),
+            Self::Shared(name) => Cow::Borrowed(&name.text),
+            Self::Own(name) => Cow::Owned(name.text.clone().into()),
+        }
+    }
+
+    /// What tells it apart from all others, and their methods; none where it isn't shared.
+    pub(super) fn shared(&self) -> Option<&'static Name> {
+        match self {
+            Self::Shared(name) => Some(name),
+            Self::Own(_) => None,
         }
     }
 }
 
 impl Name {
-    fn template(self) -> &'static str {
+    fn new(method: &str, template: &str) -> Self {
+        let text = [method, " ", template].concat().into_boxed_str();
+        Self { text, template: method.len() + 1 }
+    }
+
+    fn template(&self) -> &str {
         &self.text[self.template..]
     }
 
-    fn method(self) -> &'static str {
+    fn method(&self) -> &str {
         &self.text[..self.template - 1]
     }
 }
@@ -72,55 +88,8 @@ impl Name {
 /// The names that are shared, by method and template.
 ///
 /// The SDK takes a name that is `'static` or one to own, so these live as long as the process; there
-/// is one set of them, and it is bounded. Reading takes no lock.
-struct Names {
-    names: ArcSwap<HashTable<Name>>,
-    hasher: DefaultHashBuilder,
-}
-
-static NAMES: LazyLock<Names> = LazyLock::new(Names::new);
-
-impl Names {
-    fn new() -> Self {
-        Self { names: ArcSwap::default(), hasher: DefaultHashBuilder::default() }
-    }
-
-    fn get_or_add(&self, method: &str, template: &str) -> Option<Name> {
-        let names = self.names.load();
-        if let Some(name) = self.get(&names, method, template) {
-            return Some(name);
-        }
-        if names.len() >= MAX_NAMES || template.len() > MAX_LENGTH || method.len() > MAX_LENGTH {
-            return None;
-        }
-        drop(names);
-        let mut added = None;
-        self.names.rcu(|names| {
-            let mut names = HashTable::clone(names);
-            let known = self.get(&names, method, template);
-            if known.is_none() && names.len() < MAX_NAMES {
-                // Once, also where another thread came first and this runs again.
-                let name = *added.get_or_insert_with(|| Name {
-                    text: Box::leak([method, " ", template].concat().into_boxed_str()),
-                    template: method.len() + 1,
-                });
-                let hash = |name: &Name| self.hash(name.method(), name.template());
-                names.insert_unique(hash(&name), name, hash);
-            }
-            names
-        });
-        self.get(&self.names.load(), method, template)
-    }
-
-    fn get(&self, names: &HashTable<Name>, method: &str, template: &str) -> Option<Name> {
-        let is_it = |name: &Name| name.method() == method && name.template() == template;
-        names.find(self.hash(method, template), is_it).copied()
-    }
-
-    fn hash(&self, method: &str, template: &str) -> u64 {
-        self.hasher.hash_one((method, template))
-    }
-}
+/// is one set of them, and it is bounded.
+static NAMES: LazyLock<HashTrie<Name>> = LazyLock::new(|| HashTrie::new(MAX_NAMES));
 
 /// Twice as many as a metric has series by default in the SDK: a service with more has no use of
 /// them.
@@ -137,32 +106,17 @@ mod tests {
     fn a_name_is_made_once() {
         let (one, two) = (Template::new("GET", "/a/{b}"), Template::new("GET", "/a/{b}"));
         assert_eq!(one.as_str(), "/a/{b}");
-        let (Cow::Borrowed(one), Cow::Borrowed(two)) = (one.span_name("GET"), two.span_name("GET"))
-        else {
-            panic!("the name is shared");
-        };
-        assert_eq!(one, "GET /a/{b}");
-        assert!(std::ptr::eq(one, two));
-        assert_eq!(Template::new("PUT", "/a/{b}").span_name("PUT"), "PUT /a/{b}");
+        assert_eq!(one.span_name(), "GET /a/{b}");
+        assert!(std::ptr::eq(one.shared().unwrap(), two.shared().unwrap()));
+        assert_eq!(Template::new("PUT", "/a/{b}").span_name(), "PUT /a/{b}");
     }
 
     #[test]
     fn what_is_too_long_is_not_shared() {
         let long = "/a".repeat(MAX_LENGTH);
         let template = Template::new("GET", &long);
-        assert!(matches!(template, Template::Own(_)));
+        assert!(template.shared().is_none());
         assert_eq!(template.as_str(), long);
-        assert_eq!(template.span_name("GET"), format!("GET {long}"));
-    }
-
-    #[test]
-    fn they_are_bounded() {
-        let names = Names::new();
-        for i in 0..MAX_NAMES + 50 {
-            assert_eq!(names.get_or_add("GET", &i.to_string()).is_some(), i < MAX_NAMES);
-        }
-        assert_eq!(names.names.load().len(), MAX_NAMES);
-        assert_eq!(names.get_or_add("GET", "7").map(|name| name.text), Some("GET 7"));
-        assert!(names.get_or_add("PUT", "7").is_none());
+        assert_eq!(template.span_name(), format!("GET {long}"));
     }
 }

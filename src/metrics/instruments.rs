@@ -1,21 +1,12 @@
 //! The instruments of a meter, and how exchanges are recorded with them.
 
-use std::sync::Arc;
-
 use opentelemetry::{
     Key, KeyValue,
     metrics::{Histogram, Meter, UpDownCounter},
 };
 
-use super::{
-    Settings,
-    kept::Kept,
-    series::{Series, Table},
-};
+use super::{Settings, kept::Kept, series::Table};
 use crate::convention::{Convention, Facts, Instrument, LabelSet};
-
-/// What is kept of a series that is known.
-pub(super) type KnownSeries = Arc<Series<Kept<Box<[KeyValue]>>>>;
 
 pub(super) struct Instruments {
     /// What is kept of a series holds for the convention that it was first recorded by.
@@ -24,8 +15,8 @@ pub(super) struct Instruments {
     duration: Histogram<f64>,
     active_requests: UpDownCounter<i64>,
     body_sizes: Option<BodySizes>,
-    active_series: Table<Kept<Box<[KeyValue]>>>,
-    series: Table<Kept<Box<[KeyValue]>>>,
+    active_series: Table,
+    series: Table,
     dropped: Vec<Key>,
     binds: bool,
 }
@@ -95,38 +86,18 @@ impl Instruments {
         }
     }
 
-    /// Counts an exchange as active, where there is an instrument of that.
-    pub(super) fn begin(&self, convention: &Convention, facts: &Facts) -> Option<KnownSeries> {
-        let series = convention.active_series(facts)?;
-        if !convention.is(&self.convention) {
-            self.count_active(convention, facts, None, 1);
-            return None;
+    /// Counts an exchange as active from here on (1), or no longer (-1), where there is an instrument
+    /// of that.
+    pub(super) fn count_active(&self, convention: &Convention, facts: &Facts, change: i64) {
+        if facts.is_call() {
+            return;
         }
-        let labels = || self.active_labels(convention, facts).into_boxed_slice();
-        let keep = |number| Kept::new(labels(), number, self.binds);
-        let known = self.active_series.with(&series, keep, Arc::clone);
-        self.count_active(convention, facts, known.as_ref(), 1);
-        known
-    }
-
-    /// Counts an exchange as active no longer.
-    pub(super) fn end(&self, convention: &Convention, facts: &Facts, known: Option<KnownSeries>) {
-        if !facts.is_call() {
-            self.count_active(convention, facts, known.as_ref(), -1);
-        }
-    }
-
-    fn count_active(
-        &self,
-        convention: &Convention,
-        facts: &Facts,
-        known: Option<&KnownSeries>,
-        change: i64,
-    ) {
-        match known {
-            Some(known) => known.kept.count_active(&self.active_requests, change),
-            // Its labels are not kept: they would travel with the response.
-            None => self.active_requests.add(change, &self.active_labels(convention, facts)),
+        let labels = || self.active_labels(convention, facts);
+        let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
+        let series = convention.active_series(facts).filter(|_| convention.is(&self.convention));
+        match series.and_then(|series| self.active_series.get_or_add(&series, keep)) {
+            Some(known) => known.count_active(&self.active_requests, change),
+            None => self.active_requests.add(change, &labels()),
         }
     }
 
@@ -143,10 +114,10 @@ impl Instruments {
             return self.call_duration.record(seconds, &labels());
         }
         let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
-        let record = |known: &KnownSeries| self.record_series(&known.kept, seconds, sizes);
         let series = convention.end_series(facts).filter(|_| convention.is(&self.convention));
-        if series.and_then(|series| self.series.with(&series, keep, record)).is_none() {
-            self.record_series(&Kept::new(labels(), 0, false), seconds, sizes);
+        match series.and_then(|series| self.series.get_or_add(&series, keep)) {
+            Some(known) => self.record_series(known, seconds, sizes),
+            None => self.record_series(&Kept::new(labels(), 0, false), seconds, sizes),
         }
     }
 

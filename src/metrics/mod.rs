@@ -16,7 +16,7 @@ use opentelemetry::{
 };
 use tower_layer::Layer;
 
-use self::instruments::{Instruments, KnownSeries};
+use self::instruments::Instruments;
 use crate::{
     convention::Convention,
     observe::{Exchange, Observe, ObserveLayer, Observer, Signal},
@@ -285,10 +285,9 @@ impl fmt::Debug for MetricsObserver {
     }
 }
 
-/// An exchange that is measured, and the series in which it is counted as active, if that is one of
-/// those that are kept.
+/// An exchange that is measured, and counted as active.
 #[derive(Debug)]
-pub struct Active(Option<KnownSeries>);
+pub struct Active(());
 
 impl Observer for MetricsObserver {
     type State = Active;
@@ -306,17 +305,18 @@ impl Observer for MetricsObserver {
         }
         exchange.read_request(head);
         let (convention, facts) = (exchange.convention(), exchange.facts()?);
-        Some(Active(self.instruments(convention)?.begin(convention, facts)))
+        self.instruments(convention)?.count_active(convention, facts, 1);
+        Some(Active(()))
     }
 
     fn on_response(&self, _: &Exchange, _: &mut Active, _: &mut response::Parts) {}
 
-    fn on_end(&self, exchange: &Exchange, Active(active): Active) {
+    fn on_end(&self, exchange: &Exchange, _: Active) {
         let Some(facts) = exchange.facts() else { return };
         let convention = exchange.convention();
         let Some(instruments) = self.instruments(convention) else { return };
         let seconds = exchange.elapsed().as_secs_f64();
-        instruments.end(convention, facts, active);
+        instruments.count_active(convention, facts, -1);
         let sizes = (facts.request_body_size(), exchange.response_body_size());
         instruments.record(convention, facts, seconds, sizes);
     }

@@ -1,58 +1,34 @@
 //! Series that were recorded before, found without making their labels anew.
 
-use std::{hash::BuildHasher, sync::Arc};
+use opentelemetry::KeyValue;
 
-use arc_swap::ArcSwap;
-use hashbrown::{DefaultHashBuilder, HashTable};
+use super::kept::Kept;
+use crate::{convention::Identity, hash_trie::HashTrie};
 
-use crate::convention::Identity;
+/// What is kept of each series, by what tells it apart.
+pub(super) struct Table(HashTrie<Series>);
 
-/// What is kept of each series, by what tells it apart. Bounded; reading takes no lock.
-pub(super) struct Table<T> {
-    series: ArcSwap<HashTable<Arc<Series<T>>>>,
-    hasher: DefaultHashBuilder,
-}
-
-#[derive(Debug)]
-pub(super) struct Series<T> {
+struct Series {
     identity: Identity<Box<str>>,
-    pub(super) kept: T,
+    kept: Kept<Box<[KeyValue]>>,
 }
 
-impl<T> Table<T> {
-    /// Gives what is kept of a series to `record`; none, where there is no room for it.
-    pub(super) fn with<R>(
+impl Table {
+    /// What is kept of a series, if it is known or there is room for it.
+    pub(super) fn get_or_add(
         &self,
         identity: &Identity<&str>,
-        make: impl FnOnce(usize) -> T,
-        record: impl FnOnce(&Arc<Series<T>>) -> R,
-    ) -> Option<R> {
-        let hash = self.hasher.hash_one(identity);
-        let is_it = |series: &Arc<Series<T>>| series.identity.is(identity);
-        let known = self.series.load();
-        if let Some(known) = known.find(hash, is_it) {
-            return Some(record(known));
-        }
-        if known.len() >= MAX_SERIES {
-            return None;
-        }
-        let new = Arc::new(Series { identity: identity.to_owned(), kept: make(known.len()) });
-        drop(known);
-        self.series.rcu(|known| {
-            let mut series = HashTable::clone(known);
-            if series.find(hash, is_it).is_none() && series.len() < MAX_SERIES {
-                let hash_of = |series: &Arc<Series<T>>| self.hasher.hash_one(&series.identity);
-                series.insert_unique(hash, Arc::clone(&new), hash_of);
-            }
-            series
-        });
-        self.series.load().find(hash, is_it).map(record)
+        make: impl FnOnce(usize) -> Kept<Box<[KeyValue]>>,
+    ) -> Option<&Kept<Box<[KeyValue]>>> {
+        let is_it = |series: &Series| series.identity.is(identity);
+        let make = |number| Series { identity: identity.to_owned(), kept: make(number) };
+        self.0.get_or_add(identity, is_it, make).map(|series| &series.kept)
     }
 }
 
-impl<T> Default for Table<T> {
+impl Default for Table {
     fn default() -> Self {
-        Self { series: ArcSwap::default(), hasher: DefaultHashBuilder::default() }
+        Self(HashTrie::new(MAX_SERIES))
     }
 }
 

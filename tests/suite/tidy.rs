@@ -3,9 +3,10 @@
 use std::{fs, path::Path};
 
 /// The rooms from the bottom up: each uses only those below it.
-const ROOMS: [&str; 10] = [
+const ROOMS: [&str; 11] = [
     "percent",
     "end",
+    "hash_trie",
     "traceparent",
     "convention",
     "observe",
