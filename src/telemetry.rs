@@ -234,3 +234,16 @@ impl Observer for TelemetryObserver {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::observe::ResponseBody;
+
+    /// It is moved several times for each request, with all that is known of it: what few exchanges
+    /// have is behind a pointer.
+    #[test]
+    fn what_travels_is_small() {
+        assert!(size_of::<ResponseBody<Box<dyn Send>, TelemetryObserver>>() <= 256);
+    }
+}

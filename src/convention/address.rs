@@ -19,12 +19,33 @@ pub(crate) struct HostPort<'a> {
     pub(crate) port: Option<u16>,
 }
 
+/// The schemes that may become a metric label; whatever else a caller writes is not one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum HttpScheme {
+    Http,
+    Https,
+}
+
+impl HttpScheme {
+    pub(crate) fn parse(value: &str) -> Option<Self> {
+        let is = |known: &Self| known.as_str().eq_ignore_ascii_case(value.trim());
+        [Self::Http, Self::Https].into_iter().find(is)
+    }
+
+    pub(crate) fn as_str(self) -> &'static str {
+        match self {
+            Self::Http => "http",
+            Self::Https => "https",
+        }
+    }
+}
+
 /// What is known of the two ends of an exchange on a server.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends<'a> {
     pub(crate) server: Option<(Cow<'a, str>, Option<u16>)>,
     pub(crate) client: Option<IpAddr>,
-    pub(crate) scheme: Option<&'static str>,
+    pub(crate) scheme: Option<HttpScheme>,
 }
 
 /// The ends of an exchange as a server sees them.
@@ -46,8 +67,8 @@ pub(crate) fn server_ends<'a>(
 }
 
 /// The scheme that a request names.
-pub(crate) fn requested_scheme(head: &request::Parts) -> Option<&'static str> {
-    head.uri.scheme_str().and_then(scheme)
+pub(crate) fn requested_scheme(head: &request::Parts) -> Option<HttpScheme> {
+    head.uri.scheme_str().and_then(HttpScheme::parse)
 }
 
 /// The host that a request names: that of its URI, else its `Host`.
@@ -70,11 +91,6 @@ pub(crate) fn default_port(scheme: Option<&Scheme>) -> Option<u16> {
         "https" | "wss" => Some(443),
         _ => None,
     }
-}
-
-/// The schemes that may become a metric label; whatever else a caller writes is not one.
-pub(crate) fn scheme(value: &str) -> Option<&'static str> {
-    ["http", "https"].into_iter().find(|known| known.eq_ignore_ascii_case(value.trim()))
 }
 
 /// Reads `host`, `host:port`, `[v6]` or `[v6]:port`; `None` where it is none of these.

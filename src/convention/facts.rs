@@ -7,7 +7,8 @@ use http::{HeaderMap, StatusCode, Version, header, request, response};
 use opentelemetry::{KeyValue, StringValue};
 
 use super::{
-    Convention, Labels, Route, Side, UrlTemplate, address,
+    Convention, Labels, Route, Side, UrlTemplate,
+    address::{self, HttpScheme},
     http::{Method, protocol_version},
     labels, names,
     parties::{Parties, answering_peer},
@@ -31,7 +32,7 @@ pub struct Facts {
     pub(super) parties: Option<Box<Parties>>,
     pub(super) method: Method,
     /// Of a server.
-    pub(super) scheme: Option<&'static str>,
+    pub(super) scheme: Option<HttpScheme>,
     pub(super) version: Option<Version>,
     /// `http.route` on a server, `url.template` on a client.
     pub(super) route: Option<Template>,
@@ -39,9 +40,15 @@ pub struct Facts {
     slot: Option<RouteSlot>,
     pub(super) status: Option<StatusCode>,
     pub(super) error_type: Option<StringValue>,
-    pub(super) labels: Vec<KeyValue>,
-    handler_labels: Option<Labels>,
+    own_labels: Option<Box<OwnLabels>>,
     request_size: Option<u64>,
+}
+
+/// The labels of an exchange that a hook or its handler gave it.
+#[derive(Debug, Default)]
+struct OwnLabels {
+    known: Vec<KeyValue>,
+    of_handler: Option<Labels>,
 }
 
 /// The exact length of a request's body, for a request without a `Content-Length`.
@@ -111,8 +118,23 @@ impl Facts {
     where
         L: DerefMut<Target = [KeyValue]> + Extend<KeyValue>,
     {
-        for label in &self.labels {
+        for label in self.own_labels.iter().flat_map(|own| &own.known) {
             labels::set(attributes, label.clone());
+        }
+    }
+
+    /// Whether the exchange may have labels that others of the same kind don't have.
+    pub(super) fn has_own_labels(&self) -> bool {
+        self.own_labels.as_ref().is_some_and(|own| !own.known.is_empty())
+    }
+
+    fn add_labels(&mut self, added: Vec<KeyValue>) {
+        if added.is_empty() {
+            return;
+        }
+        let own = self.own_labels.get_or_insert_default();
+        for label in added {
+            labels::set(&mut own.known, label);
         }
     }
 
@@ -133,7 +155,7 @@ impl Facts {
 
     /// Hands over the labels that a handler may add to.
     pub(crate) fn set_handler_labels(&mut self, labels: Labels) {
-        self.handler_labels = Some(labels);
+        self.own_labels.get_or_insert_default().of_handler = Some(labels);
     }
 }
 
@@ -157,10 +179,12 @@ impl Convention {
             slot: None,
             status: None,
             error_type: None,
-            labels: settings.request_labels.as_ref().map(|hook| hook(head)).unwrap_or_default(),
-            handler_labels: None,
+            own_labels: None,
             request_size: None,
         };
+        if let Some(hook) = &settings.request_labels {
+            facts.add_labels(hook(head));
+        }
         match settings.side {
             Side::Server => {
                 facts.version = Some(head.version);
@@ -193,9 +217,7 @@ impl Convention {
             facts.set_route(head.extensions.get::<Route>().map(Route::as_str));
         }
         if let Some(hook) = &self.settings().response_labels {
-            for label in hook(head) {
-                labels::set(&mut facts.labels, label);
-            }
+            facts.add_labels(hook(head));
         }
     }
 
@@ -205,8 +227,9 @@ impl Convention {
             let slot = facts.slot.take();
             facts.set_route(slot.as_ref().and_then(RouteSlot::get).map(Route::as_str));
         }
-        if let Some(added) = &facts.handler_labels {
-            added.append_to(&mut facts.labels);
+        if let Some(OwnLabels { known, of_handler: Some(added) }) = facts.own_labels.as_deref_mut()
+        {
+            added.append_to(known);
         }
         facts.error_type = match &mut facts.call {
             Some(call) => self.read_call_end(call, end, elapsed),
@@ -220,7 +243,7 @@ impl Convention {
             // The proxies tell the scheme, which is a label.
             Some(_) => {
                 let parties = facts.parties.insert(Box::new(self.server_parties(head, false)));
-                parties.scheme.as_ref().and_then(|scheme| address::scheme(scheme.as_str()))
+                parties.scheme.as_ref().and_then(|scheme| HttpScheme::parse(scheme.as_str()))
             }
             None => address::requested_scheme(head),
         };

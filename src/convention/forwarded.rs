@@ -9,7 +9,7 @@ use std::{
 
 use http::{HeaderMap, HeaderName, header};
 
-use super::address::scheme;
+use super::address::HttpScheme;
 
 /// Which proxies in front of a server may speak for the caller.
 ///
@@ -120,7 +120,8 @@ impl TrustedProxies {
         Some(Hop {
             client: clients.get(clients.len().wrapping_sub(depth)).copied().flatten(),
             host: from_end(list(headers, &X_FORWARDED_HOST).collect()).map(Cow::Borrowed),
-            scheme: from_end(list(headers, &X_FORWARDED_PROTO).collect()).and_then(scheme),
+            scheme: from_end(list(headers, &X_FORWARDED_PROTO).collect())
+                .and_then(HttpScheme::parse),
         })
     }
 
@@ -163,7 +164,7 @@ impl fmt::Debug for TrustedProxies {
 pub(super) struct Hop<'a> {
     pub(super) client: Option<IpAddr>,
     pub(super) host: Option<Cow<'a, str>>,
-    pub(super) scheme: Option<&'static str>,
+    pub(super) scheme: Option<HttpScheme>,
 }
 
 /// The elements of all `Forwarded` lines, the original caller first.
@@ -189,7 +190,7 @@ fn hop(element: &str) -> Option<Hop<'_>> {
         match name.trim().to_ascii_lowercase().as_str() {
             "for" => hop.client = node(&value),
             "host" => hop.host = Some(value),
-            "proto" => hop.scheme = scheme(&value),
+            "proto" => hop.scheme = HttpScheme::parse(&value),
             _ => {}
         }
     }
@@ -334,7 +335,7 @@ mod tests {
             let ends = Ends {
                 server,
                 client: told(expected[0]).map(|ip| ip.parse().unwrap()),
-                scheme: told(expected[2]),
+                scheme: told(expected[2]).and_then(HttpScheme::parse),
             };
             assert_eq!(server_ends(&head, peer, Some(&trust)), ends, "{row}");
         }

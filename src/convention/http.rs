@@ -153,7 +153,7 @@ impl Convention {
     pub(super) fn http_active_labels(&self, labels: &mut LabelSet, facts: &Facts) {
         labels.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
         if let Some(scheme) = facts.scheme {
-            labels.push(KeyValue::new(names::URL_SCHEME, scheme));
+            labels.push(KeyValue::new(names::URL_SCHEME, scheme.as_str()));
         }
         if self.side() == Side::Client {
             if let Some(parties) = &facts.parties {
@@ -215,7 +215,7 @@ impl Convention {
             attributes.push(KeyValue::new(names::URL_QUERY, self.capped(&query)));
         }
         if let Some(scheme) = facts.scheme {
-            attributes.push(KeyValue::new(names::URL_SCHEME, scheme));
+            attributes.push(KeyValue::new(names::URL_SCHEME, scheme.as_str()));
         }
         if let Some(route) = &facts.route {
             attributes.push(KeyValue::new(names::HTTP_ROUTE, route.value()));

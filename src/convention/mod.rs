@@ -100,7 +100,7 @@ pub(crate) struct Settings {
     public_endpoint: bool,
     handler_labels: bool,
     server_timing: Option<Cow<'static, str>>,
-    scheme: Option<&'static str>,
+    scheme: Option<address::HttpScheme>,
     origin: Option<Uri>,
     trusted: Option<TrustedProxies>,
     request_headers: Vec<HeaderName>,
@@ -228,7 +228,7 @@ impl Convention {
     /// Where `scheme` is neither `http` nor `https`.
     #[must_use]
     pub fn with_scheme(self, scheme: &str) -> Self {
-        let known = address::scheme(scheme);
+        let known = address::HttpScheme::parse(scheme);
         assert!(known.is_some(), "the scheme is either http or https");
         self.set(|settings| settings.scheme = known)
     }

@@ -7,7 +7,7 @@ use opentelemetry::{KeyValue, StringValue};
 
 use super::{
     Convention,
-    address::{self, HostPort},
+    address::{self, HostPort, HttpScheme},
     names,
 };
 
@@ -54,7 +54,7 @@ impl Convention {
         }
         let ends = address::server_ends(head, peer, settings.trusted.as_ref());
         Parties {
-            scheme: Some(self.known_scheme(ends.scheme).into()),
+            scheme: Some(self.known_scheme(ends.scheme).as_str().into()),
             server: ends.server.map(|(host, port)| (self.host(&host), port)),
             client: ends.client,
             peer,
@@ -89,8 +89,8 @@ impl Convention {
     }
 
     /// The scheme of a server's request: as it is told, else as it is configured.
-    pub(super) fn known_scheme(&self, told: Option<&'static str>) -> &'static str {
-        told.or_else(|| self.settings().scheme).unwrap_or("http")
+    pub(super) fn known_scheme(&self, told: Option<HttpScheme>) -> HttpScheme {
+        told.or_else(|| self.settings().scheme).unwrap_or(HttpScheme::Http)
     }
 
     fn host(&self, host: &str) -> StringValue {

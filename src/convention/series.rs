@@ -10,6 +10,7 @@ use opentelemetry::StringValue;
 
 use super::{
     Convention, Facts, Side,
+    address::HttpScheme,
     template::{Name, Template},
 };
 
@@ -18,7 +19,7 @@ use super::{
 #[derive(Debug, Clone)]
 pub(crate) struct Identity<S> {
     method: S,
-    scheme: Option<&'static str>,
+    scheme: Option<HttpScheme>,
     server: Option<(S, Option<u16>)>,
     /// There is one of each, so that its address tells it apart.
     template: Option<&'static Name>,
@@ -80,7 +81,7 @@ impl Convention {
     /// exchange without labels of its own, and not of a call.
     pub(crate) fn end_series<'a>(&self, facts: &'a Facts) -> Option<Identity<&'a str>> {
         let series =
-            self.series(facts, facts.route.as_ref()).filter(|_| facts.labels.is_empty())?;
+            self.series(facts, facts.route.as_ref()).filter(|_| !facts.has_own_labels())?;
         Some(Identity {
             version: facts.version,
             status: facts.status,

@@ -31,16 +31,12 @@ pub struct Exchange {
     ends_at_head: bool,
     is_head_request: bool,
     is_connect: bool,
-    claims: Claims,
-    delivery: Delivery,
-}
-
-/// How much of the response body was delivered, of how much that was announced.
-#[derive(Debug, Default)]
-struct Delivery {
-    announced: Option<u64>,
-    delivered: Option<u64>,
     is_event_stream: bool,
+    counts_delivery: bool,
+    claims: Claims,
+    /// How much of the response body was delivered, of how much that was announced.
+    delivered: u64,
+    announced: u64,
 }
 
 impl Exchange {
@@ -60,7 +56,10 @@ impl Exchange {
             is_head_request: head.method == Method::HEAD,
             is_connect: head.method == Method::CONNECT,
             claims,
-            delivery: Delivery::default(),
+            is_event_stream: false,
+            counts_delivery: false,
+            delivered: 0,
+            announced: UNKNOWN,
             convention,
         }
     }
@@ -144,7 +143,7 @@ impl Exchange {
     /// How many bytes of the response body were delivered, where the exchange reached to the end
     /// of the body.
     pub fn response_body_size(&self) -> Option<u64> {
-        self.delivery.delivered
+        self.counts_delivery.then_some(self.delivered)
     }
 
     /// Counts this attempt among those of its call, for the span that tells of it.
@@ -178,7 +177,7 @@ impl Exchange {
     /// Leaves word for the layers further in.
     #[inline]
     pub(super) fn mark(&self, extensions: &mut Extensions) {
-        self.claims.leave(extensions);
+        self.claims.leave(extensions, self.convention.side());
     }
 
     /// Makes the context current, where the observers set one.
@@ -195,11 +194,9 @@ impl Exchange {
             let value = value.as_bytes();
             value.get(..EVENT_STREAM.len()).is_some_and(|v| v.eq_ignore_ascii_case(EVENT_STREAM))
         };
-        self.delivery = Delivery {
-            announced: announced_length(&head.headers).or(exact),
-            delivered: (!self.ends_at_head && !self.is_upgrade(head.status)).then_some(0),
-            is_event_stream: head.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream),
-        };
+        self.announced = announced_length(&head.headers).or(exact).unwrap_or(UNKNOWN);
+        self.counts_delivery = !self.ends_at_head && !self.is_upgrade(head.status);
+        self.is_event_stream = head.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
     }
 
     /// Whether nothing of this exchange is left once the response head is there.
@@ -213,18 +210,15 @@ impl Exchange {
 
     #[inline]
     pub(super) fn deliver(&mut self, bytes: usize) {
-        if let Some(delivered) = &mut self.delivery.delivered {
-            *delivered += bytes as u64;
-        }
+        self.delivered += bytes as u64;
     }
 
     /// The end of an exchange that is dropped: complete, if there was nothing left to deliver, or
     /// if it had no end of its own.
     pub(super) fn dropped(&self) -> End<'static> {
-        let Delivery { announced, delivered, is_event_stream } = self.delivery;
         // A server's connection stops polling the body once it has written what was announced.
-        let is_delivered = announced.is_some() && announced == delivered;
-        match (is_delivered || is_event_stream) && !self.awaits_status() {
+        let is_delivered = self.response_body_size() == Some(self.announced);
+        match (is_delivered || self.is_event_stream) && !self.awaits_status() {
             true => End::Complete { trailers: None },
             false => End::Dropped,
         }
@@ -257,5 +251,8 @@ impl Exchange {
         })
     }
 }
+
+/// More than was ever delivered.
+const UNKNOWN: u64 = u64::MAX;
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";

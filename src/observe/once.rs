@@ -20,27 +20,24 @@ pub(crate) enum Signal {
 /// answers in the same process, or a server's request that a proxy passes on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claims {
-    side: Side,
-    /// Whether there are notes at all, of either side.
-    has_notes: bool,
+    /// And [`NOTED`], where there are notes at all, of either side.
     met: u8,
     claimed: u8,
 }
 
 impl Claims {
     pub(super) fn met(extensions: &Extensions, side: Side) -> Self {
-        let has_notes = extensions.get::<Noted>().is_some();
-        let met = match side {
-            _ if !has_notes => 0,
-            Side::Server => met::<SERVER>(extensions),
-            Side::Client => met::<CLIENT>(extensions),
+        let met = match (extensions.get::<Noted>(), side) {
+            (None, _) => 0,
+            (Some(Noted), Side::Server) => NOTED | met::<SERVER>(extensions),
+            (Some(Noted), Side::Client) => NOTED | met::<CLIENT>(extensions),
         };
-        Self { side, has_notes, met, claimed: 0 }
+        Self { met, claimed: 0 }
     }
 
     /// Whether a layer around this one records something of the same exchange.
     pub(super) fn is_nested(self) -> bool {
-        self.met != 0
+        self.met & ALL != 0
     }
 
     /// Claims a signal: `false` where somebody has already.
@@ -57,9 +54,10 @@ impl Claims {
     }
 
     /// Leaves word for the layers further in.
-    pub(super) fn leave(self, extensions: &mut Extensions) {
-        if self.has_notes {
-            match self.side {
+    pub(super) fn leave(self, extensions: &mut Extensions, side: Side) {
+        let has_notes = self.met & NOTED != 0;
+        if has_notes {
+            match side {
                 Side::Server => forget::<CLIENT>(extensions),
                 Side::Client => forget::<SERVER>(extensions),
             }
@@ -68,10 +66,10 @@ impl Claims {
         if new == 0 {
             return;
         }
-        if !self.has_notes {
+        if !has_notes {
             extensions.insert(Noted);
         }
-        match self.side {
+        match side {
             Side::Server => leave::<SERVER>(extensions, new),
             Side::Client => leave::<CLIENT>(extensions, new),
         }
@@ -122,4 +120,5 @@ const CLIENT: bool = false;
 const PROPAGATION: u8 = Signal::Propagation as u8;
 const SPAN: u8 = Signal::Span as u8;
 const METRICS: u8 = Signal::Metrics as u8;
+const NOTED: u8 = 8;
 const ALL: u8 = PROPAGATION | SPAN | METRICS;
