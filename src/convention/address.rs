@@ -43,7 +43,8 @@ impl HttpScheme {
 /// What is known of the two ends of an exchange on a server.
 #[derive(Debug, Default, PartialEq, Eq)]
 pub(crate) struct Ends<'a> {
-    pub(crate) server: Option<(Cow<'a, str>, Option<u16>)>,
+    /// The host, as it is written.
+    pub(crate) server: Option<Cow<'a, str>>,
     pub(crate) client: Option<IpAddr>,
     pub(crate) scheme: Option<HttpScheme>,
 }
@@ -57,12 +58,9 @@ pub(crate) fn server_ends<'a>(
     let peer = peer.map(|peer| peer.ip().to_canonical());
     let original = trusted.and_then(|trusted| trusted.original(&head.headers, peer));
     let client = original.as_ref().and_then(|hop| hop.client).or(peer);
-    let forwarded = original.as_ref().and_then(|hop| host_port(hop.host.as_deref()?));
-    let server = match forwarded {
-        Some(HostPort { host, port }) => Some((Cow::Owned(host.to_owned()), port)),
-        None => requested_host(head).map(|server| (Cow::Borrowed(server.host), server.port)),
-    };
     let scheme = original.as_ref().and_then(|hop| hop.scheme).or_else(|| requested_scheme(head));
+    let forwarded = original.and_then(|hop| hop.host).filter(|host| host_port(host).is_some());
+    let server = forwarded.or_else(|| requested_host(head).map(Cow::Borrowed));
     Ends { server, client, scheme }
 }
 
@@ -71,17 +69,17 @@ pub(crate) fn requested_scheme(head: &request::Parts) -> Option<HttpScheme> {
     head.uri.scheme_str().and_then(HttpScheme::parse)
 }
 
-/// The host that a request names: that of its URI, else its `Host`.
-pub(crate) fn requested_host(head: &request::Parts) -> Option<HostPort<'_>> {
+/// The host that a request names, as it is written: that of its URI, else its `Host`.
+pub(crate) fn requested_host(head: &request::Parts) -> Option<&str> {
     match head.uri.authority() {
         Some(authority) => authority_host(authority),
-        None => host_port(only(&head.headers, &header::HOST)?),
+        None => only(&head.headers, &header::HOST),
     }
 }
 
 /// The host of an authority, without the user before it.
-pub(crate) fn authority_host(authority: &Authority) -> Option<HostPort<'_>> {
-    host_port(authority.as_str().rsplit('@').next()?)
+pub(crate) fn authority_host(authority: &Authority) -> Option<&str> {
+    authority.as_str().rsplit('@').next()
 }
 
 /// The port that a scheme has by itself.

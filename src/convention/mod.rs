@@ -7,6 +7,7 @@ mod error;
 mod facts;
 pub mod filter;
 mod forwarded;
+mod hosts;
 mod http;
 mod instruments;
 mod intern;
@@ -25,7 +26,6 @@ use std::{borrow::Cow, error::Error, fmt, net::SocketAddr, sync::Arc};
 use ::http::{HeaderName, Uri, request, response};
 use opentelemetry::{InstrumentationScope, KeyValue, StringValue};
 
-use self::intern::Interner;
 pub(crate) use self::{
     facts::announced_length, instruments::Instrument, labels::LabelSet, series::Identity,
 };
@@ -36,6 +36,7 @@ pub use self::{
     protocol::Protocol,
     route::{Route, UrlTemplate},
 };
+use self::{hosts::Hosts, intern::Interner};
 
 /// The side of an exchange that a layer stands on.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -89,7 +90,7 @@ pub(crate) struct Settings {
     side: Side,
     protocol: Option<Protocol>,
     strings: Arc<Interner>,
-    hosts: Arc<Interner>,
+    hosts: Arc<Hosts>,
     user_agents: Arc<Interner>,
     methods: Arc<rpc::Methods>,
     known_services: Option<Vec<Cow<'static, str>>>,
@@ -512,7 +513,7 @@ impl Convention {
                 side,
                 protocol: None,
                 strings: Arc::new(Interner::new(MAX_STRINGS)),
-                hosts: Arc::new(Interner::new(MAX_HOSTS)),
+                hosts: Arc::default(),
                 user_agents: Arc::new(Interner::new(MAX_USER_AGENTS)),
                 methods: Arc::default(),
                 known_services: None,
@@ -590,9 +591,6 @@ const DEFAULT_VALUE_LIMIT: usize = 1024;
 
 /// As many as a metric has series by default in the SDK: a service with more has no use of them.
 const MAX_STRINGS: usize = 2000;
-
-/// Hosts are the caller's word: room for the real ones, and not for all that may be made up.
-const MAX_HOSTS: usize = 64;
 
 /// Other services are of few kinds; browsers are of more than it would be worth to keep.
 const MAX_USER_AGENTS: usize = 64;

@@ -7,7 +7,7 @@ use opentelemetry::{KeyValue, StringValue};
 
 use super::{
     Convention,
-    address::{self, HostPort, HttpScheme},
+    address::{self, HttpScheme},
     names,
 };
 
@@ -49,13 +49,13 @@ impl Convention {
         if is_call {
             // As the caller asked for it; what proxies say is no part of the rules of gRPC.
             let host = address::requested_host(head);
-            let server = host.map(|HostPort { host, port }| (self.host(host), port));
+            let server = host.and_then(|host| self.host(host));
             return Parties { server, peer, ..Parties::default() };
         }
         let ends = address::server_ends(head, peer, settings.trusted.as_ref());
         Parties {
             scheme: Some(self.known_scheme(ends.scheme).as_str().into()),
-            server: ends.server.map(|(host, port)| (self.host(&host), port)),
+            server: ends.server.and_then(|host| self.host(&host)),
             client: ends.client,
             peer,
         }
@@ -67,11 +67,14 @@ impl Convention {
         // A channel sends its calls to its origin, whatever host they name.
         let requested = match (is_call, origin) {
             (true, Some(_)) => None,
-            _ => address::requested_host(head),
+            _ => address::requested_host(head).and_then(|host| self.host(host)),
         };
         let (uri, host) = match (requested, origin) {
             (Some(host), _) => (&head.uri, Some(host)),
-            (None, Some(origin)) => (origin, origin.authority().and_then(address::authority_host)),
+            (None, Some(origin)) => {
+                let host = origin.authority().and_then(address::authority_host);
+                (origin, host.and_then(|host| self.host(host)))
+            }
             (None, None) => (&head.uri, None),
         };
         let scheme = uri.scheme().or_else(|| origin?.scheme());
@@ -82,7 +85,7 @@ impl Convention {
                 "https" => "https".into(),
                 other => other.to_owned().into(),
             }),
-            server: host.map(|host| (self.host(host.host), port(host.port))),
+            server: host.map(|(host, named)| (host, port(named))),
             client: None,
             peer: None,
         }
@@ -91,10 +94,6 @@ impl Convention {
     /// The scheme of a server's request: as it is told, else as it is configured.
     pub(super) fn known_scheme(&self, told: Option<HttpScheme>) -> HttpScheme {
         told.or_else(|| self.settings().scheme).unwrap_or(HttpScheme::Http)
-    }
-
-    fn host(&self, host: &str) -> StringValue {
-        self.settings().hosts.intern(self.cap(host)).into()
     }
 }
 
