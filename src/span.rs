@@ -234,12 +234,21 @@ impl SpanObserver {
         Self { follows_parent: true, ..self }
     }
 
+    /// Whether the tracer makes spans, as far as is known.
+    fn makes_spans(&self) -> bool {
+        self.shared.none_made.load(Ordering::Relaxed) < MAKES_NONE
+    }
+
     /// Whether to ask the tracer for no span. One that makes none is asked again now and then: it may
     /// be one of its own kind, that begins to.
     fn skips(&self) -> bool {
-        let Shared { none_made, skipped, .. } = &*self.shared;
-        none_made.load(Ordering::Relaxed) >= MAKES_NONE
-            && skipped.fetch_add(1, Ordering::Relaxed) % ASK_AGAIN_AFTER != ASK_AGAIN_AFTER - 1
+        if self.makes_spans() {
+            return false;
+        }
+        // Threads may lose each other's counts, for the sake of a cheaper one.
+        let skipped = self.shared.skipped.load(Ordering::Relaxed);
+        self.shared.skipped.store(skipped.wrapping_add(1), Ordering::Relaxed);
+        skipped % ASK_AGAIN_AFTER != ASK_AGAIN_AFTER - 1
     }
 
     /// Takes note of a span that was made, or was none.
@@ -332,6 +341,10 @@ impl Observer for SpanObserver {
         }
         exchange.set_context(started);
         Some(Started { is_recording, had_route, has_own_name })
+    }
+
+    fn asks_for_time(&self) -> bool {
+        self.makes_spans() && !self.follows_parent
     }
 
     fn on_response(&self, exchange: &Exchange, started: &mut Started, head: &mut response::Parts) {

@@ -209,6 +209,10 @@ impl Observer for TelemetryObserver {
         (span.is_some() || metrics.is_some()).then_some((span, metrics))
     }
 
+    fn asks_for_time(&self) -> bool {
+        self.span.asks_for_time()
+    }
+
     fn on_response(
         &self,
         exchange: &Exchange,

@@ -41,14 +41,14 @@ pub struct Exchange {
 
 impl Exchange {
     #[inline]
-    pub(super) fn begin(convention: &Convention, head: &request::Parts) -> Self {
+    pub(super) fn begin(convention: &Convention, head: &request::Parts, reads_clock: bool) -> Self {
         let convention = convention.clone();
         let is_recorded = convention.records(head);
         let claims = Claims::met(&head.extensions, convention.side());
         Self {
             context: None,
             facts: None,
-            started_at: None,
+            started_at: reads_clock.then(SystemTime::now),
             started: Instant::now(),
             elapsed: Duration::ZERO,
             is_recorded,

@@ -21,7 +21,7 @@ pub(super) struct Guard<O: Observer> {
 impl<O: Observer> Guard<O> {
     /// Begins an exchange; none is ended that the observer doesn't follow.
     pub(super) fn begin(shared: Arc<Shared<O>>, head: &mut request::Parts) -> Self {
-        let exchange = Exchange::begin(&shared.convention, head);
+        let exchange = Exchange::begin(&shared.convention, head, shared.observer.asks_for_time());
         let mut guard = Self { shared, exchange, state: None };
         guard.state = guard.shared.observer.on_request(&mut guard.exchange, head);
         guard.exchange.mark(&mut head.extensions);

@@ -83,6 +83,12 @@ pub trait Observer {
     /// The service has answered; the body is still to come. `head` may be changed.
     fn on_response(&self, exchange: &Exchange, state: &mut Self::State, head: &mut response::Parts);
 
+    /// Whether it will ask most exchanges [when they began](Exchange::started_at). The system's clock
+    /// then is read at once; else where it is asked for, and reckoned back by another.
+    fn asks_for_time(&self) -> bool {
+        false
+    }
+
     /// The exchange is over.
     ///
     /// This may run inside `Drop`, also while a panic unwinds: it must not panic, and must not
