@@ -87,8 +87,9 @@ fn propagation() -> PropagationLayer {
     PropagationLayer::server().with_propagator(W3c::new())
 }
 
+/// As `axum::serve` has it: a router that isn't given its state makes its layers anew for each request.
 fn boxed(router: Router) -> Boxed {
-    BoxCloneSyncService::new(router)
+    BoxCloneSyncService::new(router.with_state::<()>(()))
 }
 
 fn router() -> Router {

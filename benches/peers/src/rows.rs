@@ -163,8 +163,9 @@ fn router(routes: usize) -> Router {
     (1..routes).fold(router, |router, i| router.route(&format!("/r{i}/users/{{id}}"), get(handler)))
 }
 
+/// As `axum::serve` has it: a router that isn't given its state makes its layers anew for each request.
 fn boxed(router: Router) -> Boxed {
-    BoxCloneSyncService::new(router)
+    BoxCloneSyncService::new(router.with_state::<()>(()))
 }
 
 /// Outbound calls around a service in memory.
