@@ -10,7 +10,7 @@ use http::{
     uri::{Authority, Scheme},
 };
 
-use super::TrustedProxies;
+use super::{TrustedProxies, redact};
 
 /// A host without brackets, and the port if one is named.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -72,14 +72,15 @@ pub(crate) fn requested_scheme(head: &request::Parts) -> Option<HttpScheme> {
 /// The host that a request names, as it is written: that of its URI, else its `Host`.
 pub(crate) fn requested_host(head: &request::Parts) -> Option<&str> {
     match head.uri.authority() {
-        Some(authority) => authority_host(authority),
+        Some(authority) => Some(authority_host(authority)),
         None => only(&head.headers, &header::HOST),
     }
 }
 
 /// The host of an authority, without the user before it.
-pub(crate) fn authority_host(authority: &Authority) -> Option<&str> {
-    authority.as_str().rsplit('@').next()
+pub(crate) fn authority_host(authority: &Authority) -> &str {
+    let (_, host) = redact::split_user(authority.as_str());
+    host
 }
 
 /// The port that a scheme has by itself.

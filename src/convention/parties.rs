@@ -72,7 +72,7 @@ impl Convention {
         let (uri, host) = match (requested, origin) {
             (Some(host), _) => (&head.uri, Some(host)),
             (None, Some(origin)) => {
-                let host = origin.authority().and_then(address::authority_host);
+                let host = origin.authority().map(address::authority_host);
                 (origin, host.and_then(|host| self.host(host)))
             }
             (None, None) => (&head.uri, None),

@@ -47,10 +47,18 @@ pub(crate) fn query<'a, S: AsRef<str>>(query: &'a str, sensitive: &[S]) -> Cow<'
 
 /// The authority without its user and password.
 pub(crate) fn userinfo(authority: &str) -> Cow<'_, str> {
+    match split_user(authority) {
+        (Some(_), host) => Cow::Owned(format!("{REDACTED}:{REDACTED}@{host}")),
+        (None, host) => Cow::Borrowed(host),
+    }
+}
+
+/// The user of an authority, if it names one, and the rest.
+pub(crate) fn split_user(authority: &str) -> (Option<&str>, &str) {
     // A host can't contain `@`, a password can: the last one separates.
-    match authority.rsplit_once('@') {
-        Some((_, host)) => Cow::Owned(format!("{REDACTED}:{REDACTED}@{host}")),
-        None => Cow::Borrowed(authority),
+    match authority.bytes().rposition(|b| b == b'@') {
+        Some(at) => (Some(&authority[..at]), &authority[at + 1..]),
+        None => (None, authority),
     }
 }
 

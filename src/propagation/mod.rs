@@ -211,8 +211,8 @@ impl PropagationObserver {
             for name in &carrier::W3C {
                 head.headers.remove(name);
             }
-            for field in propagator.fields().filter(|field| carrier::known(field).is_none()) {
-                head.headers.remove(field);
+            if !self.is_w3c() {
+                propagator.fields().for_each(|field| _ = head.headers.remove(field));
             }
             let mut injector = HeaderInjector::new(&mut head.headers);
             if sends && sends_baggage {
