@@ -79,8 +79,7 @@ pub(crate) fn requested_host(head: &request::Parts) -> Option<&str> {
 
 /// The host of an authority, without the user before it.
 pub(crate) fn authority_host(authority: &Authority) -> &str {
-    let (_, host) = redact::split_user(authority.as_str());
-    host
+    redact::without_user(authority.as_str())
 }
 
 /// The port that a scheme has by itself.

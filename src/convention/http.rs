@@ -85,7 +85,7 @@ impl Convention {
     /// `{method} {route}`, else `{method}`.
     pub(super) fn http_name(facts: &Facts) -> Cow<'static, str> {
         match (&facts.route, &facts.method) {
-            (Some(route), _) => route.span_name(),
+            (Some(route), method) => route.span_name(method.name()),
             (None, Method::Other(_)) => Cow::Borrowed("HTTP"),
             (None, Method::Known(method)) => KNOWN_METHODS
                 .into_iter()

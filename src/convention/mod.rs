@@ -513,7 +513,7 @@ impl Convention {
                 side,
                 protocol: None,
                 strings: Arc::new(Interner::new(MAX_STRINGS)),
-                hosts: Arc::default(),
+                hosts: Arc::new(Hosts::of(side)),
                 user_agents: Arc::new(Interner::new(MAX_USER_AGENTS)),
                 methods: Arc::default(),
                 known_services: None,

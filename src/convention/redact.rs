@@ -45,20 +45,21 @@ pub(crate) fn query<'a, S: AsRef<str>>(query: &'a str, sensitive: &[S]) -> Cow<'
     Cow::Owned(redacted)
 }
 
-/// The authority without its user and password.
+/// The authority with its user and password redacted.
 pub(crate) fn userinfo(authority: &str) -> Cow<'_, str> {
-    match split_user(authority) {
-        (Some(_), host) => Cow::Owned(format!("{REDACTED}:{REDACTED}@{host}")),
-        (None, host) => Cow::Borrowed(host),
+    let host = without_user(authority);
+    match host.len() == authority.len() {
+        true => Cow::Borrowed(authority),
+        false => Cow::Owned(format!("{REDACTED}:{REDACTED}@{host}")),
     }
 }
 
-/// The user of an authority, if it names one, and the rest.
-pub(crate) fn split_user(authority: &str) -> (Option<&str>, &str) {
+/// The authority from its host on.
+pub(crate) fn without_user(authority: &str) -> &str {
     // A host can't contain `@`, a password can: the last one separates.
     match authority.bytes().rposition(|b| b == b'@') {
-        Some(at) => (Some(&authority[..at]), &authority[at + 1..]),
-        None => (None, authority),
+        Some(at) => &authority[at + 1..],
+        None => authority,
     }
 }
 

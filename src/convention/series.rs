@@ -28,7 +28,7 @@ pub(crate) struct Identity<S> {
     error_type: Option<S>,
 }
 
-impl<S: Hash> Hash for Identity<S> {
+impl Hash for Identity<&str> {
     fn hash<H: Hasher>(&self, state: &mut H) {
         // These tell most series apart; what is equal but for the others is compared.
         match self.template {
@@ -36,8 +36,9 @@ impl<S: Hash> Hash for Identity<S> {
             None => self.method.hash(state),
         }
         state.write_u16(self.status.map_or(0, |status| status.as_u16()));
-        if let Some((host, _)) = &self.server {
+        if let Some((host, port)) = self.server {
             host.hash(state);
+            port.hash(state);
         }
     }
 }

@@ -14,13 +14,13 @@ use crate::hash_trie::HashTrie;
 pub(super) enum Template {
     /// Made once for the life of the process.
     Shared(&'static Name),
-    /// Beyond the bounds of what is shared.
-    Own(Arc<Name>),
+    /// Beyond the bounds of what is shared. Behind one more pointer, for few are.
+    Own(Box<Arc<str>>),
 }
 
 /// `{method} {template}`, and where the template begins.
 #[derive(Debug)]
-pub(crate) struct Name {
+pub(super) struct Name {
     text: Box<str>,
     template: usize,
 }
@@ -29,19 +29,21 @@ impl Template {
     /// A template, of requests of this method.
     pub(super) fn new(method: &str, template: &str) -> Self {
         let is_it = |name: &Name| name.method() == method && name.template() == template;
-        let make = || Name::new(method, template);
-        let is_short = template.len() <= MAX_LENGTH && method.len() <= MAX_LENGTH;
-        let shared = match is_short {
-            true => NAMES.get_or_add(&(method, template), is_it, |_| make()),
-            false => None,
+        let share = || {
+            NAMES.get_or_add(&(method, template), is_it, |_| Name {
+                text: [method, " ", template].concat().into(),
+                template: method.len() + 1,
+            })
         };
-        shared.map_or_else(|| Self::Own(make().into()), Self::Shared)
+        let is_short = template.len() <= MAX_LENGTH && method.len() <= MAX_LENGTH;
+        let shared = is_short.then(share).flatten();
+        shared.map_or_else(|| Self::Own(Box::new(template.into())), Self::Shared)
     }
 
     pub(super) fn as_str(&self) -> &str {
         match self {
             Self::Shared(name) => name.template(),
-            Self::Own(name) => name.template(),
+            Self::Own(template) => template,
         }
     }
 
@@ -49,15 +51,15 @@ impl Template {
     pub(super) fn value(&self) -> StringValue {
         match self {
             Self::Shared(name) => name.template().into(),
-            Self::Own(name) => name.template().to_owned().into(),
+            Self::Own(template) => Arc::clone(template).into(),
         }
     }
 
-    /// The name of the span of a request of this template and its method.
-    pub(super) fn span_name(&self) -> Cow<'static, str> {
+    /// The name of the span of a request of this method, which is the one that it was made with.
+    pub(super) fn span_name(&self, method: &str) -> Cow<'static, str> {
         match self {
             Self::Shared(name) => Cow::Borrowed(&name.text),
-            Self::Own(name) => Cow::Owned(name.text.clone().into()),
+            Self::Own(template) => Cow::Owned([method, " ", template].concat()),
         }
     }
 
@@ -71,11 +73,6 @@ impl Template {
 }
 
 impl Name {
-    fn new(method: &str, template: &str) -> Self {
-        let text = [method, " ", template].concat().into_boxed_str();
-        Self { text, template: method.len() + 1 }
-    }
-
     fn template(&self) -> &str {
         &self.text[self.template..]
     }
@@ -91,9 +88,9 @@ impl Name {
 /// is one set of them, and it is bounded.
 static NAMES: LazyLock<HashTrie<Name>> = LazyLock::new(|| HashTrie::new(MAX_NAMES));
 
-/// Twice as many as a metric has series by default in the SDK: a service with more has no use of
-/// them.
-const MAX_NAMES: usize = 4000;
+/// Each of the known methods, which callers choose, of as many templates as a metric has series by
+/// default in the SDK.
+const MAX_NAMES: usize = 22_000;
 
 /// What is longer is no template.
 const MAX_LENGTH: usize = 256;
@@ -106,9 +103,9 @@ mod tests {
     fn a_name_is_made_once() {
         let (one, two) = (Template::new("GET", "/a/{b}"), Template::new("GET", "/a/{b}"));
         assert_eq!(one.as_str(), "/a/{b}");
-        assert_eq!(one.span_name(), "GET /a/{b}");
+        assert_eq!(one.span_name("GET"), "GET /a/{b}");
         assert!(std::ptr::eq(one.shared().unwrap(), two.shared().unwrap()));
-        assert_eq!(Template::new("PUT", "/a/{b}").span_name(), "PUT /a/{b}");
+        assert_eq!(Template::new("PUT", "/a/{b}").span_name("PUT"), "PUT /a/{b}");
     }
 
     #[test]
@@ -117,6 +114,6 @@ mod tests {
         let template = Template::new("GET", &long);
         assert!(template.shared().is_none());
         assert_eq!(template.as_str(), long);
-        assert_eq!(template.span_name(), format!("GET {long}"));
+        assert_eq!(template.span_name("GET"), format!("GET {long}"));
     }
 }

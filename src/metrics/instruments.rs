@@ -6,7 +6,7 @@ use opentelemetry::{
 };
 
 use super::{Settings, kept::Kept, series::Table};
-use crate::convention::{Convention, Facts, Instrument, LabelSet};
+use crate::convention::{Convention, Facts, Identity, Instrument, LabelSet};
 
 pub(super) struct Instruments {
     /// What is kept of a series holds for the convention that it was first recorded by.
@@ -93,9 +93,8 @@ impl Instruments {
             return;
         }
         let labels = || self.active_labels(convention, facts);
-        let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
-        let series = convention.active_series(facts).filter(|_| convention.is(&self.convention));
-        match series.and_then(|series| self.active_series.get_or_add(&series, keep)) {
+        let series = convention.active_series(facts);
+        match self.known(&self.active_series, convention, series, labels) {
             Some(known) => known.count_active(&self.active_requests, change),
             None => self.active_requests.add(change, &labels()),
         }
@@ -113,12 +112,23 @@ impl Instruments {
         if facts.is_call() {
             return self.call_duration.record(seconds, &labels());
         }
-        let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
-        let series = convention.end_series(facts).filter(|_| convention.is(&self.convention));
-        match series.and_then(|series| self.series.get_or_add(&series, keep)) {
+        match self.known(&self.series, convention, convention.end_series(facts), labels) {
             Some(known) => self.record_series(known, seconds, sizes),
             None => self.record_series(&Kept::new(labels(), 0, false), seconds, sizes),
         }
+    }
+
+    /// What is kept of a series, where anything is.
+    fn known<'a>(
+        &self,
+        table: &'a Table,
+        convention: &Convention,
+        series: Option<Identity<&str>>,
+        labels: impl FnOnce() -> LabelSet,
+    ) -> Option<&'a Kept<Box<[KeyValue]>>> {
+        let series = series.filter(|_| convention.is(&self.convention))?;
+        let keep = |number| Kept::new(labels().into_boxed_slice(), number, self.binds);
+        table.get_or_add(&series, keep)
     }
 
     fn record_series<L: AsRef<[KeyValue]>>(

@@ -34,8 +34,9 @@ pub struct Exchange {
     is_event_stream: bool,
     counts_delivery: bool,
     claims: Claims,
-    /// How much of the response body was delivered, of how much that was announced.
+    /// How much of the response body was delivered.
     delivered: u64,
+    /// Of how much, or [`UNKNOWN`].
     announced: u64,
 }
 
@@ -48,7 +49,7 @@ impl Exchange {
         Self {
             context: None,
             facts: None,
-            started_at: reads_clock.then(SystemTime::now),
+            started_at: (is_recorded && reads_clock).then(SystemTime::now),
             started: Instant::now(),
             elapsed: Duration::ZERO,
             is_recorded,
@@ -252,7 +253,7 @@ impl Exchange {
     }
 }
 
-/// More than was ever delivered.
+/// A length that was not announced: more than was ever delivered. An `Option` is twice as long.
 const UNKNOWN: u64 = u64::MAX;
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";

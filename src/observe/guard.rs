@@ -64,7 +64,7 @@ impl<O: Observer> Guard<O> {
     }
 
     pub(super) fn end(&mut self, end: &End<'_>) {
-        if self.has_ended() {
+        if self.state.is_none() {
             return;
         }
         // A hook that names the error may panic: `Drop` then still finds the state.
@@ -73,10 +73,6 @@ impl<O: Observer> Guard<O> {
         if let Some(state) = self.state.take() {
             self.shared.observer.on_end(&self.exchange, state);
         }
-    }
-
-    pub(super) fn has_ended(&self) -> bool {
-        self.state.is_none()
     }
 }
 

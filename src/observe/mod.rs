@@ -76,22 +76,26 @@ pub trait Observer {
     type State;
 
     /// A request is about to enter the service. Both `head` and the context that the service will
-    /// run under may be changed. `None` where there is nothing to follow.
+    /// run under may be changed.
+    ///
+    /// `None` where there is nothing to follow; a context that was set holds all the same.
     fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts)
     -> Option<Self::State>;
 
     /// The service has answered; the body is still to come. `head` may be changed.
     fn on_response(&self, exchange: &Exchange, state: &mut Self::State, head: &mut response::Parts);
 
-    /// Whether it will ask most exchanges [when they began](Exchange::started_at). The system's clock
-    /// then is read at once; else where it is asked for, and reckoned back by another.
-    fn asks_for_time(&self) -> bool {
-        false
-    }
-
     /// The exchange is over.
     ///
     /// This may run inside `Drop`, also while a panic unwinds: it must not panic, and must not
     /// attach a context, which panics while a thread is torn down.
     fn on_end(&self, exchange: &Exchange, state: Self::State);
+
+    /// Whether it will ask most exchanges [when they began](Exchange::started_at).
+    ///
+    /// The system's clock then is read at once; else it is read when somebody asks, and the time since
+    /// the beginning, by the monotonic one, is taken off. An observer around another passes this on.
+    fn asks_for_time(&self) -> bool {
+        false
+    }
 }

@@ -20,7 +20,7 @@ pub(crate) enum Signal {
 /// answers in the same process, or a server's request that a proxy passes on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claims {
-    /// And [`NOTED`], where there are notes at all, of either side.
+    /// The signals of layers around this one; and [`NOTED`], where there may be notes of either side.
     met: u8,
     claimed: u8,
 }
@@ -80,7 +80,7 @@ impl Claims {
 #[derive(Debug, Clone, Copy)]
 struct Note<const SIDE: bool, const SIGNALS: u8>;
 
-/// There are notes. Most requests come without, and are asked no more than this.
+/// There may be notes. Most requests come without, and are asked no more than this.
 #[derive(Debug, Clone, Copy)]
 struct Noted;
 

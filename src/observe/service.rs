@@ -19,8 +19,8 @@ pub struct ObserveLayer<O> {
     shared: Arc<Shared<O>>,
 }
 
-/// What all services of a layer and their exchanges share, behind one pointer: services are cloned,
-/// and axum even makes them anew, for each request.
+/// What all services of a layer and their exchanges share, behind one pointer: services are cloned for
+/// each request.
 #[derive(Debug, Clone)]
 pub(super) struct Shared<O> {
     pub(super) convention: Convention,

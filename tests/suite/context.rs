@@ -8,15 +8,18 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{Request, Response};
+use http::{Request, Response, request, response};
 use http_body::{Body, Frame};
 use http_body_util::BodyExt;
 use opentelemetry::{
     Context,
-    trace::{SpanId, SpanKind, TraceContextExt},
+    trace::{SpanContext, SpanId, SpanKind, TraceContextExt, TraceFlags, TraceId, TraceState},
 };
 use tower::{Layer, Service};
-use tower_telemetry::Convention;
+use tower_telemetry::{
+    Convention,
+    observe::{Exchange, ObserveLayer, Observer},
+};
 
 use crate::support::{Telemetry, get};
 
@@ -94,4 +97,36 @@ async fn in_the_call_in_the_future_and_in_the_body() {
         assert_eq!(*notes.0.lock().unwrap(), [span; 4]);
         assert!(!Context::current().has_active_span(), "and nowhere else");
     }
+}
+
+/// Sets a context, and follows nothing.
+struct Passing(SpanId);
+
+impl Observer for Passing {
+    type State = ();
+
+    fn on_request(&self, exchange: &mut Exchange, _: &mut request::Parts) -> Option<()> {
+        let (trace, flags) = (TraceId::from(1), TraceFlags::SAMPLED);
+        let span = SpanContext::new(trace, self.0, flags, true, TraceState::NONE);
+        exchange.set_context(exchange.context().with_remote_span_context(span));
+        None
+    }
+
+    fn on_response(&self, _: &Exchange, (): &mut (), _: &mut response::Parts) {
+        unreachable!("nobody follows");
+    }
+
+    fn on_end(&self, _: &Exchange, (): ()) {
+        unreachable!("nobody follows");
+    }
+}
+
+#[tokio::test]
+async fn where_nobody_follows() {
+    let (notes, span) = (Notes::default(), SpanId::from(7));
+    let layer = ObserveLayer::new(Convention::server(), Passing(span));
+    let response = layer.layer(notes.clone()).call(get("/")).await.unwrap();
+    response.into_body().collect().await.unwrap();
+    drop(layer.layer(notes.clone()).call(get("/")));
+    assert_eq!(*notes.0.lock().unwrap(), [span; 5]);
 }

@@ -20,6 +20,7 @@ mod once;
 mod propagation;
 #[cfg(feature = "axum")]
 mod route;
+mod series;
 #[cfg(feature = "axum")]
 mod sockets;
 mod tidy;

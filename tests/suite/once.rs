@@ -76,6 +76,21 @@ async fn a_call_through_a_client_is_a_new_exchange() {
     assert_eq!(telemetry.active(), 0);
 }
 
+/// A client's request that a server in this process takes, and passes on as it came.
+#[tokio::test]
+async fn a_server_between_two_clients_is_one_of_three_exchanges() {
+    let telemetry = Telemetry::new();
+    let service = telemetry.stack(Convention::client()).layer(service_fn(hello));
+    let service = telemetry.stack(Convention::server()).layer(service);
+    let service = telemetry.stack(Convention::client()).layer(service);
+    service.oneshot(get("http://a/")).await.unwrap();
+    let spans = telemetry.spans();
+    let kinds: Vec<_> = spans.iter().map(|span| span.span_kind.clone()).collect();
+    assert_eq!(kinds, [SpanKind::Client, SpanKind::Server, SpanKind::Client]);
+    let durations = telemetry.points_of("request.duration");
+    assert_eq!(durations.iter().map(|point| point.count).collect::<Vec<_>>(), [2, 1]);
+}
+
 #[tokio::test]
 async fn a_request_made_anew_is_a_new_exchange() {
     let telemetry = Telemetry::new();

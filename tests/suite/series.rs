@@ -1,0 +1,111 @@
+//! Exchanges that differ in one label are two series, also where series are known again.
+
+use std::io;
+
+use futures_util::FutureExt;
+use http::{Request, Response, Version};
+use tower::{Layer, Service, service_fn};
+use tower_telemetry::{Convention, Route, Side, TelemetryLayer, UrlTemplate};
+
+use crate::support::Telemetry;
+
+/// What is sent, and how it is answered; unlike the first of them in one thing alone.
+#[derive(Clone, Copy)]
+struct Sent {
+    method: &'static str,
+    uri: &'static str,
+    template: &'static str,
+    version: Version,
+    outcome: Result<u16, io::ErrorKind>,
+}
+
+const FIRST: Sent = Sent {
+    method: "GET",
+    uri: "http://a:1/",
+    template: "/a",
+    version: Version::HTTP_11,
+    outcome: Ok(200),
+};
+
+const UNLIKE: [Sent; 7] = [
+    FIRST,
+    Sent { method: "PUT", ..FIRST },
+    Sent { template: "/b", ..FIRST },
+    Sent { version: Version::HTTP_2, ..FIRST },
+    Sent { outcome: Ok(500), ..FIRST },
+    Sent { outcome: Err(io::ErrorKind::TimedOut), ..FIRST },
+    Sent { outcome: Err(io::ErrorKind::ConnectionReset), ..FIRST },
+];
+
+/// Whose scheme is a label.
+const UNLIKE_OF_SERVER: [Sent; 1] = [Sent { uri: "https://a:1/", ..FIRST }];
+
+/// Whose host is one.
+const UNLIKE_OF_CLIENT: [Sent; 2] =
+    [Sent { uri: "http://b:1/", ..FIRST }, Sent { uri: "http://a:2/", ..FIRST }];
+
+fn convention(side: Side) -> Convention {
+    match side {
+        Side::Server => Convention::server().with_route(|head| {
+            let template = head.extensions.get::<UrlTemplate>().cloned();
+            template.map(|template| Route::new(format!("{template:?}")))
+        }),
+        _ => Convention::client(),
+    }
+}
+
+/// Sends each of these three times through one layer, and gives what the durations counted.
+fn counts(telemetry: &Telemetry, layer: TelemetryLayer, sent: &[Sent]) -> Vec<u64> {
+    let mut service = layer.layer(service_fn(|request: Request<Sent>| async move {
+        let Sent { version, outcome, .. } = *request.body();
+        let response = Response::builder().version(version).status(outcome?);
+        Ok::<_, io::Error>(response.body(String::new()).unwrap())
+    }));
+    for sent in sent.repeat(3) {
+        let request = Request::builder()
+            .method(sent.method)
+            .uri(sent.uri)
+            .version(sent.version)
+            .extension(UrlTemplate::new(sent.template));
+        let _ = service.call(request.body(sent).unwrap()).now_or_never().unwrap();
+    }
+    assert_eq!(telemetry.active(), 0);
+    telemetry.points_of("request.duration").iter().map(|point| point.count).collect()
+}
+
+fn layers(telemetry: &Telemetry, side: Side) -> Vec<TelemetryLayer> {
+    let layer = telemetry.stack(convention(side));
+    #[cfg(feature = "bound-instruments")]
+    return vec![layer.clone(), layer.with_bound_instruments()];
+    #[cfg(not(feature = "bound-instruments"))]
+    vec![layer]
+}
+
+#[test]
+fn each_label_makes_a_series() {
+    for side in [Side::Server, Side::Client] {
+        let sent = match side {
+            Side::Server => [&UNLIKE[..], &UNLIKE_OF_SERVER].concat(),
+            _ => [&UNLIKE[..], &UNLIKE_OF_CLIENT].concat(),
+        };
+        for i in 0..layers(&Telemetry::new(), side).len() {
+            let telemetry = Telemetry::new();
+            let layer = layers(&telemetry, side).remove(i);
+            assert_eq!(counts(&telemetry, layer, &sent), vec![3; sent.len()], "{side:?}");
+        }
+    }
+}
+
+/// Templates that are too long for their names to be shared are told apart all the same.
+#[test]
+fn so_does_a_template_of_any_length() {
+    let long = |end: &str| -> &'static str { format!("{}{end}", "/a".repeat(200)).leak() };
+    let sent = [Sent { template: long("/1"), ..FIRST }, Sent { template: long("/2"), ..FIRST }];
+    for side in [Side::Server, Side::Client] {
+        for i in 0..layers(&Telemetry::new(), side).len() {
+            let telemetry = Telemetry::new();
+            let layer = layers(&telemetry, side).remove(i);
+            assert_eq!(counts(&telemetry, layer, &sent), [3, 3], "{side:?}");
+        }
+    }
+}
