@@ -8,6 +8,7 @@ use opentelemetry::{
     propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
 };
 
+use super::carrier::BAGGAGE;
 use crate::percent;
 
 /// Propagates `baggage` by W3C Baggage.
@@ -202,7 +203,6 @@ fn is_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }
 
-const BAGGAGE: &str = "baggage";
 const OWS: [char; 2] = [' ', '\t'];
 const MAX_MEMBERS: usize = 64;
 const MAX_BYTES: usize = 8192;

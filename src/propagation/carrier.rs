@@ -3,7 +3,7 @@
 use std::cell::OnceCell;
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderName, HeaderValue, header::AsHeaderName};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector};
 
 /// Reads headers for a propagator of any kind.
@@ -24,14 +24,10 @@ impl<'a> HeaderExtractor<'a> {
         Self { headers, joined: Default::default() }
     }
 
+    /// The lines of a header that are text.
     fn lines(&self, key: &str) -> impl Iterator<Item = &str> {
-        lines(self.headers, key)
+        self.headers.get_all(key).into_iter().filter_map(|value| value.to_str().ok())
     }
-}
-
-/// The lines of a header that are text.
-pub(super) fn lines<K: AsHeaderName>(headers: &HeaderMap, name: K) -> impl Iterator<Item = &str> {
-    headers.get_all(name).into_iter().filter_map(|value| value.to_str().ok())
 }
 
 impl Extractor for HeaderExtractor<'_> {
@@ -105,9 +101,11 @@ pub(super) fn known(key: &str) -> Option<&'static HeaderName> {
 
 /// The names of the W3C's headers.
 pub(super) static W3C: [HeaderName; 3] = [
-    HeaderName::from_static("traceparent"),
-    HeaderName::from_static("tracestate"),
-    HeaderName::from_static("baggage"),
+    HeaderName::from_static(TRACEPARENT),
+    HeaderName::from_static(TRACESTATE),
+    HeaderName::from_static(BAGGAGE),
 ];
-const TRACEPARENT: &str = "traceparent";
-const LISTS: [&str; 2] = ["tracestate", "baggage"];
+pub(super) const TRACEPARENT: &str = "traceparent";
+pub(super) const TRACESTATE: &str = "tracestate";
+pub(super) const BAGGAGE: &str = "baggage";
+const LISTS: [&str; 2] = [TRACESTATE, BAGGAGE];

@@ -9,6 +9,7 @@ use opentelemetry::{
 };
 use smallvec::SmallVec;
 
+use super::carrier::{TRACEPARENT, TRACESTATE};
 use crate::traceparent::{RANDOM, RandomTrace, TraceParent};
 
 /// Propagates `traceparent` and `tracestate` by W3C Trace Context Level 2.
@@ -229,7 +230,5 @@ fn is_value(value: &str) -> bool {
         && value.bytes().all(|b| matches!(b, b' '..=b'~') && b != b'=')
 }
 
-const TRACEPARENT: &str = "traceparent";
-const TRACESTATE: &str = "tracestate";
 const MAX_MEMBERS: usize = 32;
 const MAX_LENGTH: usize = 256;
