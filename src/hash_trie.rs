@@ -17,6 +17,9 @@ use foldhash::fast::RandomState;
 /// A node never moves and never goes, so readers take no lock and write nothing, and writers wait for
 /// each other at one place alone.
 ///
+/// Keys of one set hash alike whatever their type, as `str` and `String` do, and `is_it` is true for the
+/// value of the key alone.
+///
 /// Callers may choose what is in it, and its hasher is a fast one: the limit is what bounds the harm of
 /// keys that collide.
 pub(crate) struct HashTrie<T> {
@@ -54,8 +57,8 @@ impl<T> HashTrie<T> {
         self.find(self.hasher.hash_one(key), is_it).ok()
     }
 
-    /// The value of this key; one that isn't there is made, and told about how many came before it.
-    /// None where there is no room for it, or others are just taking the last.
+    /// The value of this key; if it isn't there it is made, from how many came before it, or a few more
+    /// where threads add at once. None where there is no room for it, or others are just taking the last.
     pub(crate) fn get_or_add<K>(
         &self,
         key: &K,

@@ -245,7 +245,7 @@ impl SpanObserver {
         if self.makes_spans() {
             return false;
         }
-        // Threads may lose each other's counts, for the sake of a cheaper one.
+        // Not `fetch_add`, which costs more: a lost count only delays the next question.
         let skipped = self.shared.skipped.load(Ordering::Relaxed);
         self.shared.skipped.store(skipped.wrapping_add(1), Ordering::Relaxed);
         skipped % ASK_AGAIN_AFTER != ASK_AGAIN_AFTER - 1
@@ -343,10 +343,6 @@ impl Observer for SpanObserver {
         Some(Started { is_recording, had_route, has_own_name })
     }
 
-    fn asks_for_time(&self) -> bool {
-        self.makes_spans() && !self.follows_parent
-    }
-
     fn on_response(&self, exchange: &Exchange, started: &mut Started, head: &mut response::Parts) {
         let convention = exchange.convention();
         if let Some(name) = convention.server_timing().filter(|_| convention.side() == Side::Server)
@@ -377,6 +373,11 @@ impl Observer for SpanObserver {
             // The same duration as the metric, also if the system clock was set meanwhile.
             span.end_with_timestamp(exchange.started_at() + exchange.elapsed());
         });
+    }
+
+    fn asks_for_time(&self) -> bool {
+        // Where parents decide, most exchanges may have no span.
+        self.makes_spans() && !self.follows_parent
     }
 }
 

@@ -209,10 +209,6 @@ impl Observer for TelemetryObserver {
         (span.is_some() || metrics.is_some()).then_some((span, metrics))
     }
 
-    fn asks_for_time(&self) -> bool {
-        self.span.asks_for_time()
-    }
-
     fn on_response(
         &self,
         exchange: &Exchange,
@@ -236,6 +232,10 @@ impl Observer for TelemetryObserver {
         if let Some(started) = span {
             self.span.on_end(exchange, started);
         }
+    }
+
+    fn asks_for_time(&self) -> bool {
+        self.span.asks_for_time()
     }
 }
 

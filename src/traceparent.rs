@@ -41,6 +41,7 @@ impl TraceParent {
         if dashes != [b'-'; 3] {
             return None;
         }
+        // The version and the flags, with digits to spare.
         let ends = [fields[0], fields[1], fields[53], fields[54], b'0', b'0', b'0', b'0'];
         let [version, flags, ..] = value_of(ends)?.to_be_bytes();
         match (version, rest) {
@@ -80,9 +81,10 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// The number that these digits are, by eights.
+/// The number that these digits are: a multiple of eight of them.
 #[inline]
 fn number(digits: &[u8]) -> Option<u128> {
+    debug_assert!(digits.len().is_multiple_of(8));
     let words = digits.as_chunks().0.iter();
     words.copied().try_fold(0, |number, word| Some(number << 32 | u128::from(value_of(word)?)))
 }

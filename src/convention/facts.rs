@@ -44,10 +44,10 @@ pub struct Facts {
     request_size: Option<u64>,
 }
 
-/// The labels of an exchange that a hook or its handler gave it.
+/// The labels that hooks gave to an exchange, and its handler, whose join them at the end.
 #[derive(Debug, Default)]
 struct OwnLabels {
-    known: Vec<KeyValue>,
+    labels: Vec<KeyValue>,
     of_handler: Option<Labels>,
 }
 
@@ -118,14 +118,14 @@ impl Facts {
     where
         L: DerefMut<Target = [KeyValue]> + Extend<KeyValue>,
     {
-        for label in self.own_labels.iter().flat_map(|own| &own.known) {
+        for label in self.own_labels.iter().flat_map(|own| &own.labels) {
             labels::set(attributes, label.clone());
         }
     }
 
     /// Whether the exchange may have labels that others of the same kind don't have.
     pub(super) fn has_own_labels(&self) -> bool {
-        self.own_labels.as_ref().is_some_and(|own| !own.known.is_empty())
+        self.own_labels.as_ref().is_some_and(|own| !own.labels.is_empty())
     }
 
     fn add_labels(&mut self, added: Vec<KeyValue>) {
@@ -134,7 +134,7 @@ impl Facts {
         }
         let own = self.own_labels.get_or_insert_default();
         for label in added {
-            labels::set(&mut own.known, label);
+            labels::set(&mut own.labels, label);
         }
     }
 
@@ -227,9 +227,9 @@ impl Convention {
             let slot = facts.slot.take();
             facts.set_route(slot.as_ref().and_then(RouteSlot::get).map(Route::as_str));
         }
-        if let Some(OwnLabels { known, of_handler: Some(added) }) = facts.own_labels.as_deref_mut()
+        if let Some(OwnLabels { labels, of_handler: Some(added) }) = facts.own_labels.as_deref_mut()
         {
-            added.append_to(known);
+            added.append_to(labels);
         }
         facts.error_type = match &mut facts.call {
             Some(call) => self.read_call_end(call, end, elapsed),

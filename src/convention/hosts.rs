@@ -36,14 +36,12 @@ impl Convention {
         let is_it = |host: &Host| *host.text == *text;
         // Conventions that share these may cut at another length.
         let is_whole = |host: &&Host| host.name.len() <= limit;
-        let is_short = text.len() <= MAX_LENGTH;
-        let get = || known.get(text, is_it).filter(is_whole);
-        if let Some(host) = is_short.then(get).flatten() {
+        if let Some(host) = known.get(text, is_it).filter(is_whole) {
             return Some((Arc::clone(&host.name).into(), host.port));
         }
         let read = host_port(text)?;
         let name = Arc::<str>::from(self.cap(read.host));
-        if is_short && name.len() == read.host.len() {
+        if text.len() <= MAX_LENGTH && name.len() == read.host.len() {
             let make = |_| Host { text: text.into(), name: Arc::clone(&name), port: read.port };
             known.get_or_add(text, is_it, make);
         }

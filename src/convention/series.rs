@@ -30,7 +30,7 @@ pub(crate) struct Identity<S> {
 
 impl Hash for Identity<&str> {
     fn hash<H: Hasher>(&self, state: &mut H) {
-        // These tell most series apart; what is equal but for the others is compared.
+        // These tell most series apart; those that are equal in them are told apart by `is`.
         match self.template {
             Some(name) => ptr::from_ref(name).hash(state),
             None => self.method.hash(state),
@@ -81,8 +81,10 @@ impl Convention {
     /// The series of the duration and of body sizes, if it is one that can be known again: that of an
     /// exchange without labels of its own, and not of a call.
     pub(crate) fn end_series<'a>(&self, facts: &'a Facts) -> Option<Identity<&'a str>> {
-        let series =
-            self.series(facts, facts.route.as_ref()).filter(|_| !facts.has_own_labels())?;
+        if facts.has_own_labels() {
+            return None;
+        }
+        let series = self.series(facts, facts.route.as_ref())?;
         Some(Identity {
             version: facts.version,
             status: facts.status,

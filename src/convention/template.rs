@@ -14,7 +14,8 @@ use crate::hash_trie::HashTrie;
 pub(super) enum Template {
     /// Made once for the life of the process.
     Shared(&'static Name),
-    /// Beyond the bounds of what is shared. Behind one more pointer, for few are.
+    /// Beyond the bounds of what is shared. Boxed, for few are, so that all others are as long as one
+    /// pointer.
     Own(Box<Arc<str>>),
 }
 
@@ -28,16 +29,14 @@ pub(super) struct Name {
 impl Template {
     /// A template, of requests of this method.
     pub(super) fn new(method: &str, template: &str) -> Self {
+        let own = || Self::Own(Box::new(template.into()));
+        if template.len() > MAX_LENGTH || method.len() > MAX_LENGTH {
+            return own();
+        }
         let is_it = |name: &Name| name.method() == method && name.template() == template;
-        let share = || {
-            NAMES.get_or_add(&(method, template), is_it, |_| Name {
-                text: [method, " ", template].concat().into(),
-                template: method.len() + 1,
-            })
-        };
-        let is_short = template.len() <= MAX_LENGTH && method.len() <= MAX_LENGTH;
-        let shared = is_short.then(share).flatten();
-        shared.map_or_else(|| Self::Own(Box::new(template.into())), Self::Shared)
+        let make =
+            |_| Name { text: [method, " ", template].concat().into(), template: method.len() + 1 };
+        NAMES.get_or_add(&(method, template), is_it, make).map_or_else(own, Self::Shared)
     }
 
     pub(super) fn as_str(&self) -> &str {
@@ -63,7 +62,7 @@ impl Template {
         }
     }
 
-    /// What tells it apart from all others, and their methods; none where it isn't shared.
+    /// The one name of this method and template, known by its address; none where it isn't shared.
     pub(super) fn shared(&self) -> Option<&'static Name> {
         match self {
             Self::Shared(name) => Some(name),
@@ -88,8 +87,8 @@ impl Name {
 /// is one set of them, and it is bounded.
 static NAMES: LazyLock<HashTrie<Name>> = LazyLock::new(|| HashTrie::new(MAX_NAMES));
 
-/// Each of the known methods, which callers choose, of as many templates as a metric has series by
-/// default in the SDK.
+/// For the ten known methods and `HTTP`, among which callers choose, as many templates as a metric has
+/// series by default in the SDK.
 const MAX_NAMES: usize = 22_000;
 
 /// What is longer is no template.

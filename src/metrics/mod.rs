@@ -152,8 +152,8 @@ impl MetricsLayer {
     /// What is bound stays in the SDK: with delta temporality an idle series is not evicted, and
     /// one that was bound when the metric had as many series as it may have goes on as overflow. So
     /// the first 1000 series of a layer are bound, half of the SDK's default limit, and the others
-    /// are not; keep a cardinality limit of your own well above that. Exchanges with labels of
-    /// their own, and gRPC calls, are never bound.
+    /// are not; keep a cardinality limit of your own well above that. Never bound are exchanges with
+    /// labels of their own, gRPC calls, and templates of more than 256 bytes.
     #[cfg(feature = "bound-instruments")]
     #[must_use]
     pub fn with_bound_instruments(self) -> Self {
@@ -287,7 +287,10 @@ impl fmt::Debug for MetricsObserver {
 
 /// An exchange that is measured, and counted as active.
 #[derive(Debug)]
-pub struct Active(());
+pub struct Active(
+    // Nobody else can make one.
+    (),
+);
 
 impl Observer for MetricsObserver {
     type State = Active;

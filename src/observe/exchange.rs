@@ -32,6 +32,7 @@ pub struct Exchange {
     is_head_request: bool,
     is_connect: bool,
     is_event_stream: bool,
+    /// Not where it ends at the head, nor after an upgrade.
     counts_delivery: bool,
     claims: Claims,
     /// How much of the response body was delivered.
@@ -211,7 +212,7 @@ impl Exchange {
 
     #[inline]
     pub(super) fn deliver(&mut self, bytes: usize) {
-        self.delivered += bytes as u64;
+        self.delivered = self.delivered.saturating_add(bytes as u64);
     }
 
     /// The end of an exchange that is dropped: complete, if there was nothing left to deliver, or

@@ -69,8 +69,9 @@ pub use self::{
 ///
 /// [`on_request`](Self::on_request) once, before the inner service is called;
 /// [`on_response`](Self::on_response) at most once, when the response head is there;
-/// [`on_end`](Self::on_end) exactly once, whatever happens. The last two hear of no exchange that the
-/// first doesn't follow.
+/// [`on_end`](Self::on_end) exactly once, whatever happens, where `on_request` gave a state. Where it
+/// gave none, neither is called, and nothing is read of the response and the end: the convention's
+/// hooks for these don't run.
 pub trait Observer {
     /// What the observer keeps of an exchange from its request to its end.
     type State;

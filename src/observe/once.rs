@@ -20,7 +20,8 @@ pub(crate) enum Signal {
 /// answers in the same process, or a server's request that a proxy passes on.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Claims {
-    /// The signals of layers around this one; and [`NOTED`], where there may be notes of either side.
+    /// The signals of layers around this one; and [`NOTED`], which is none, where there may be notes of
+    /// either side: a field more would make the exchange longer.
     met: u8,
     claimed: u8,
 }
@@ -55,8 +56,7 @@ impl Claims {
 
     /// Leaves word for the layers further in.
     pub(super) fn leave(self, extensions: &mut Extensions, side: Side) {
-        let has_notes = self.met & NOTED != 0;
-        if has_notes {
+        if self.met & NOTED != 0 {
             match side {
                 Side::Server => forget::<CLIENT>(extensions),
                 Side::Client => forget::<SERVER>(extensions),
@@ -66,9 +66,7 @@ impl Claims {
         if new == 0 {
             return;
         }
-        if !has_notes {
-            extensions.insert(Noted);
-        }
+        extensions.insert(Noted);
         match side {
             Side::Server => leave::<SERVER>(extensions, new),
             Side::Client => leave::<CLIENT>(extensions, new),
@@ -100,6 +98,7 @@ fn forget<const SIDE: bool>(extensions: &mut Extensions) {
 }
 
 fn leave<const SIDE: bool>(extensions: &mut Extensions, signals: u8) {
+    // The usual case, in one insertion.
     if signals == ALL {
         extensions.insert(Note::<SIDE, ALL>);
         return;

@@ -95,7 +95,7 @@ impl Injector for HeaderInjector<'_> {
 }
 
 /// The name as a header's, where it needn't be read anew each time.
-pub(super) fn known(key: &str) -> Option<&'static HeaderName> {
+fn known(key: &str) -> Option<&'static HeaderName> {
     W3C.iter().find(|name| name.as_str() == key)
 }
 

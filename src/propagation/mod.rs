@@ -211,8 +211,10 @@ impl PropagationObserver {
             for name in &carrier::W3C {
                 head.headers.remove(name);
             }
-            if !self.is_w3c() {
-                propagator.fields().for_each(|field| _ = head.headers.remove(field));
+            // Those of W3c are gone by now.
+            let others = propagator.fields().filter(|_| !self.is_w3c());
+            for field in others {
+                head.headers.remove(field);
             }
             let mut injector = HeaderInjector::new(&mut head.headers);
             if sends && sends_baggage {

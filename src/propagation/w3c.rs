@@ -29,8 +29,7 @@ impl W3c {
     /// What [`extract_with_context`](TextMapPropagator::extract_with_context) does with the carrier of
     /// this crate, without the lists of lines that a carrier has to give.
     ///
-    /// In one pass, which costs less than looking for each header as long as there are not many more
-    /// of them than people send.
+    /// One pass over a usual request's headers costs less than three look-ups.
     pub(super) fn read(cx: &Context, headers: &HeaderMap) -> Option<Context> {
         let [mut parents, mut states, mut baggage] = [Lines::new(), Lines::new(), Lines::new()];
         for (name, value) in headers {
@@ -40,8 +39,10 @@ impl W3c {
                 carrier::BAGGAGE => &mut baggage,
                 _ => continue,
             };
+            // Lines that are not text are skipped.
             lines.extend(value.to_str());
         }
+        // Of two nobody knows which is the caller's.
         let parent = match parents[..] {
             [parent] => Some(parent),
             _ => None,

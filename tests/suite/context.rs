@@ -127,6 +127,7 @@ async fn where_nobody_follows() {
     let layer = ObserveLayer::new(Convention::server(), Passing(span));
     let response = layer.layer(notes.clone()).call(get("/")).await.unwrap();
     response.into_body().collect().await.unwrap();
+    // And of a call that is never polled.
     drop(layer.layer(notes.clone()).call(get("/")));
     assert_eq!(*notes.0.lock().unwrap(), [span; 5]);
 }

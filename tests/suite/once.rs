@@ -1,9 +1,13 @@
 //! One span per exchange.
 
-use std::convert::Infallible;
+use std::{
+    convert::Infallible,
+    sync::{Arc, Mutex},
+};
 
 use http::{Request, Response};
 use opentelemetry::trace::SpanKind;
+use opentelemetry_sdk::trace::SpanData;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{Convention, Route};
 
@@ -79,16 +83,44 @@ async fn a_call_through_a_client_is_a_new_exchange() {
 /// A client's request that a server in this process takes, and passes on as it came.
 #[tokio::test]
 async fn a_server_between_two_clients_is_one_of_three_exchanges() {
-    let telemetry = Telemetry::new();
-    let service = telemetry.stack(Convention::client()).layer(service_fn(hello));
-    let service = telemetry.stack(Convention::server()).layer(service);
-    let service = telemetry.stack(Convention::client()).layer(service);
-    service.oneshot(get("http://a/")).await.unwrap();
+    // The outermost leaves one note for all signals, or one for each.
+    for leaves_one in [true, false] {
+        let telemetry = Telemetry::new();
+        let parent = Arc::new(Mutex::new(String::new()));
+        let seen = parent.clone();
+        let backend = service_fn(move |request: Request<String>| {
+            let header = request.headers()["traceparent"].to_str().unwrap();
+            header.clone_into(&mut seen.lock().unwrap());
+            hello(request)
+        });
+        let service = telemetry.stack(Convention::client()).layer(backend);
+        let service = telemetry.stack(Convention::server()).layer(service);
+        let client = Convention::client();
+        let request = get("http://a/");
+        let called = match leaves_one {
+            true => telemetry.stack(client).layer(service).oneshot(request).await.map(drop),
+            false => {
+                let service = Telemetry::propagation(client.clone()).layer(service);
+                let service = telemetry.metrics(client.clone()).layer(service);
+                telemetry.span(client).layer(service).oneshot(request).await.map(drop)
+            }
+        };
+        called.unwrap();
+        let spans = three_exchanges(&telemetry);
+        let sent = spans[0].span_context.span_id().to_string();
+        assert!(parent.lock().unwrap().contains(&sent), "each client sends on its own span");
+    }
+}
+
+fn three_exchanges(telemetry: &Telemetry) -> Vec<SpanData> {
     let spans = telemetry.spans();
     let kinds: Vec<_> = spans.iter().map(|span| span.span_kind.clone()).collect();
     assert_eq!(kinds, [SpanKind::Client, SpanKind::Server, SpanKind::Client]);
+    assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
+    assert_eq!(spans[1].parent_span_id, spans[2].span_context.span_id());
     let durations = telemetry.points_of("request.duration");
-    assert_eq!(durations.iter().map(|point| point.count).collect::<Vec<_>>(), [2, 1]);
+    assert_eq!(durations.iter().map(|point| point.count).sum::<u64>(), 3);
+    spans
 }
 
 #[tokio::test]

@@ -17,7 +17,10 @@ use hyper_util::{
 };
 use opentelemetry::{
     Context,
-    propagation::{Extractor, Injector, TextMapPropagator, text_map_propagator::FieldIter},
+    propagation::{
+        Extractor, Injector, TextMapCompositePropagator, TextMapPropagator,
+        text_map_propagator::FieldIter,
+    },
     trace::SpanKind,
 };
 use opentelemetry_sdk::trace::{Sampler, SdkTracerProvider};
@@ -68,15 +71,93 @@ fn w3c(layer: PropagationLayer) -> PropagationLayer {
 
 /// What a backend sees when a handler calls it, for what came in, with these layers around.
 fn through(lines: &[(&'static str, &str)]) -> HeaderMap {
+    through_layers(w3c, lines)
+}
+
+fn through_layers(
+    configured: impl Fn(PropagationLayer) -> PropagationLayer,
+    lines: &[(&'static str, &str)],
+) -> HeaderMap {
     let seen = Seen::default();
-    let client = w3c(PropagationLayer::client()).layer(seen.service());
+    let client = configured(PropagationLayer::client()).layer(seen.service());
     let handler = service_fn(move |_: Request<String>| {
         let client = client.clone();
         async move { client.oneshot(request(&[])).await }
     });
-    let server = w3c(PropagationLayer::server()).layer(handler);
+    let server = configured(PropagationLayer::server()).layer(handler);
     server.oneshot(request(lines)).now_or_never().unwrap().unwrap();
     seen.last()
+}
+
+/// The layers know [`W3c`], and read its headers without a carrier; not so this one.
+#[derive(Debug)]
+struct Wrapped(W3c);
+
+impl TextMapPropagator for Wrapped {
+    fn inject_context(&self, cx: &Context, injector: &mut dyn Injector) {
+        self.0.inject_context(cx, injector);
+    }
+
+    fn extract_with_context(&self, cx: &Context, extractor: &dyn Extractor) -> Context {
+        self.0.extract_with_context(cx, extractor)
+    }
+
+    fn fields(&self) -> FieldIter<'_> {
+        self.0.fields()
+    }
+}
+
+#[test]
+fn headers_are_read_alike_with_and_without_a_carrier() {
+    let parent = ("traceparent", PARENT);
+    let rows: [(&[_], [Option<&str>; 3]); 7] = [
+        (&[], [None; 3]),
+        (
+            &[
+                ("baggage", "a=1"),
+                parent,
+                ("accept", "*/*"),
+                ("baggage", "b=2"),
+                ("tracestate", "c=3"),
+            ],
+            [Some(PARENT), Some("c=3"), Some("a=1,b=2")],
+        ),
+        (
+            &[("tracestate", "a=1"), ("tracestate", "b=2"), parent, ("tracestate", "c=3")],
+            [Some(PARENT), Some("a=1,b=2,c=3"), None],
+        ),
+        // Of two, nobody knows which is the caller's.
+        (&[parent, parent, ("tracestate", "a=1"), ("baggage", "a=1")], [None, None, Some("a=1")]),
+        (&[parent, ("traceparent", "nonsense")], [None; 3]),
+        // Lines that are no text are none.
+        (&[parent, ("traceparent", "é")], [Some(PARENT), None, None]),
+        (
+            &[
+                parent,
+                ("tracestate", "a=1"),
+                ("tracestate", "é=1"),
+                ("tracestate", "b=2"),
+                ("baggage", "é=1"),
+                ("baggage", "c=3"),
+            ],
+            [Some(PARENT), Some("a=1,b=2"), Some("c=3")],
+        ),
+    ];
+    // Baggage is a set, in any order.
+    let sorted = |list: &str| {
+        let mut members: Vec<_> = list.split(',').collect();
+        members.sort_unstable();
+        members.join(",")
+    };
+    for (given, expected) in rows {
+        let expected = expected.map(|text| text.map(String::from));
+        let wrapped = through_layers(|layer| layer.with_propagator(Wrapped(W3c::new())), given);
+        for sent in [through(given), wrapped] {
+            let sent = ["traceparent", "tracestate", "baggage"].map(|name| only(&sent, name));
+            let sent = [sent[0].map(String::from), sent[1].map(String::from), sent[2].map(sorted)];
+            assert_eq!(sent, expected, "{given:?}");
+        }
+    }
 }
 
 /// Without spans the caller's context is passed on as it came.
@@ -244,6 +325,22 @@ fn a_propagator_of_another_kind() {
     let server = PropagationLayer::server().with_propagator(own()).layer(handler);
     server.oneshot(request(&[("x-own", "42")])).now_or_never().unwrap().unwrap();
     assert_eq!(only(&seen.last(), "x-own"), Some("42"));
+
+    // What a request had before does not leave, whether or not there is anything to send.
+    let w3c_and_own =
+        || TextMapCompositePropagator::new(vec![Box::new(W3c::new()), Box::new(own())]);
+    let layers = [
+        PropagationLayer::client().with_propagator(own()),
+        PropagationLayer::client().with_propagator(own()).with_destinations(|_| false),
+        PropagationLayer::client().with_propagator(w3c_and_own()),
+    ];
+    for (i, layer) in layers.into_iter().enumerate() {
+        let stale =
+            [("x-own", "stale"), ("traceparent", PARENT), ("baggage", "a=1"), ("kept", "1")];
+        let call = layer.layer(seen.service()).oneshot(request(&stale));
+        call.now_or_never().unwrap().unwrap();
+        assert_eq!(seen.last().keys().collect::<Vec<_>>(), ["kept"], "layer {i}");
+    }
 }
 
 /// The trace id goes back to the caller, if asked for, and baggage never.
