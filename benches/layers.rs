@@ -9,7 +9,7 @@ use workload::{Boxed, Caller, Sdk, client_rows, exchange, outbound, request};
 
 fn layers(criterion: &mut Criterion) {
     let sdk = Sdk::new();
-    for caller in [Caller::SampledWithState, Caller::Sampled, Caller::NotSampled] {
+    for caller in Caller::ALL {
         group(criterion, &format!("{caller:?}"), sdk.rows(), || request(caller));
     }
     group(criterion, "Outbound", client_rows(&sdk), outbound);

@@ -16,7 +16,7 @@ const FIGURES: &str = "tests/allocations.txt";
 fn allocations() {
     let sdk = Sdk::new();
     let mut text = String::new();
-    for caller in [Caller::SampledWithState, Caller::Sampled, Caller::NotSampled] {
+    for caller in Caller::ALL {
         measure(&mut text, &format!("{caller:?}"), sdk.rows(), || request(caller));
     }
     measure(&mut text, "Outbound", client_rows(&sdk), outbound);

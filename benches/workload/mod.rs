@@ -1,11 +1,13 @@
 //! The workload that benches and the allocation test share: `GET /users/{id}` to an axum router in
 //! memory, with realistic headers, and the real SDK with exporting switched off.
 
+mod request;
+
 use std::convert::Infallible;
 
 use axum::{Router, body::Body, routing::get};
 use futures_util::FutureExt;
-use http::{Request, Response, request, response};
+use http::{Request, Response, StatusCode, request::Parts, response};
 use http_body_util::BodyExt;
 use opentelemetry_sdk::{
     metrics::{InMemoryMetricExporter, SdkMeterProvider},
@@ -18,6 +20,8 @@ use tower_telemetry::{
     propagation::W3c,
 };
 
+pub(crate) use self::request::outbound;
+
 /// What the caller sends.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Caller {
@@ -27,6 +31,13 @@ pub(crate) enum Caller {
     Sampled,
     /// A parent that is not sampled, with a `tracestate` of two members.
     NotSampled,
+    /// A sampled parent, and a handler that fails.
+    Failing,
+}
+
+impl Caller {
+    pub(crate) const ALL: [Self; 4] =
+        [Self::SampledWithState, Self::Sampled, Self::NotSampled, Self::Failing];
 }
 
 pub(crate) type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
@@ -93,7 +104,9 @@ fn boxed(router: Router) -> Boxed {
 }
 
 fn router() -> Router {
-    Router::new().route("/users/{id}", get(|| async { "hello" }))
+    Router::new()
+        .route("/users/{id}", get(|| async { "hello" }))
+        .route("/fail", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "hello") }))
 }
 
 /// An outbound call: the bare service, and the client's stack around it.
@@ -114,29 +127,12 @@ pub(crate) fn client_rows(sdk: &Sdk) -> Vec<(&'static str, Boxed)> {
 }
 
 pub(crate) fn request(caller: Caller) -> Request<Body> {
-    let flags = if let Caller::NotSampled = caller { "00" } else { "01" };
-    let parent = format!("00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-{flags}");
-    let request = Request::get("/users/42?verbose=1")
-        .header("host", "api.example.com")
-        .header(
-            "user-agent",
-            "Mozilla/5.0 (X11; Linux x86_64; rv:140.0) Gecko/20100101 Firefox/140.0",
-        )
-        .header("accept", "application/json")
-        .header("accept-encoding", "gzip, deflate, br")
-        .header("traceparent", parent);
-    let request = match caller {
-        Caller::Sampled => request,
-        _ => request.header("tracestate", "rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
-    };
-    request.body(Body::empty()).expect("the request is valid")
-}
-
-pub(crate) fn outbound() -> Request<Body> {
-    Request::get("https://api.example.com/users/42?verbose=1")
-        .header("accept", "application/json")
-        .body(Body::empty())
-        .expect("the request is valid")
+    match caller {
+        Caller::SampledWithState => request::inbound("/users/42", "01", true),
+        Caller::Sampled => request::inbound("/users/42", "01", false),
+        Caller::NotSampled => request::inbound("/users/42", "00", true),
+        Caller::Failing => request::inbound("/fail", "01", false),
+    }
 }
 
 /// One exchange, to the end of the body.
@@ -154,7 +150,7 @@ pub(crate) struct Nothing;
 impl Observer for Nothing {
     type State = ();
 
-    fn on_request(&self, _: &mut Exchange, _: &mut request::Parts) -> Option<()> {
+    fn on_request(&self, _: &mut Exchange, _: &mut Parts) -> Option<()> {
         Some(())
     }
 

@@ -196,7 +196,7 @@ impl Convention {
             // The caller lost interest, which is no error; a status that is one remains one.
             (End::Dropped, Side::Client) | (End::Complete { .. }, _) => status
                 .filter(|status| self.is_error(*status))
-                .map(|status| status.as_str().to_owned().into()),
+                .map(|status| self.settings().strings.intern(status.as_str()).into()),
         }
     }
 

@@ -2,7 +2,7 @@
 
 use opentelemetry::{
     Key, KeyValue,
-    metrics::{Histogram, Meter, UpDownCounter},
+    metrics::{Histogram, HistogramBuilder, Meter, UpDownCounter},
 };
 
 use super::{Settings, kept::Kept, series::Table};
@@ -21,6 +21,17 @@ pub(super) struct Instruments {
     binds: bool,
 }
 
+fn described<'a, T>(
+    histogram: HistogramBuilder<'a, T>,
+    instrument: &Instrument,
+    boundaries: &[f64],
+) -> HistogramBuilder<'a, T> {
+    histogram
+        .with_unit(instrument.unit)
+        .with_description(instrument.description)
+        .with_boundaries(boundaries.to_vec())
+}
+
 struct BodySizes {
     request: Histogram<u64>,
     response: Histogram<u64>,
@@ -29,22 +40,14 @@ struct BodySizes {
 impl Instruments {
     pub(super) fn new(settings: &Settings, convention: &Convention, meter: &Meter) -> Self {
         let duration = |instrument: Instrument| {
-            meter
-                .f64_histogram(instrument.name)
-                .with_unit(instrument.unit)
-                .with_description(instrument.description)
-                .with_boundaries(settings.duration_boundaries.clone())
-                .build()
+            let histogram = meter.f64_histogram(instrument.name);
+            described(histogram, &instrument, &settings.duration_boundaries).build()
+        };
+        let body_size = |instrument: Instrument| {
+            let histogram = meter.u64_histogram(instrument.name);
+            described(histogram, &instrument, &settings.body_size_boundaries).build()
         };
         let active = convention.active_requests();
-        let body_size = |instrument: Instrument| {
-            meter
-                .u64_histogram(instrument.name)
-                .with_unit(instrument.unit)
-                .with_description(instrument.description)
-                .with_boundaries(settings.body_size_boundaries.clone())
-                .build()
-        };
         Self {
             call_duration: duration(convention.call_duration()),
             duration: duration(convention.duration()),

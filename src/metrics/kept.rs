@@ -29,6 +29,21 @@ struct Bound {
     response_size: OnceLock<BoundHistogram<u64>>,
 }
 
+/// Methods that measure by an instrument: the bound one, where the series is bound. The instruments, and
+/// what they become when they are bound, share no type.
+macro_rules! through {
+    ($($method:ident($instrument:ty, $value:ty) by $measure:ident, bound as $bound:ident;)*) => {$(
+        pub(super) fn $method(&self, instrument: &$instrument, value: $value) {
+            let labels = self.labels.as_ref();
+            #[cfg(feature = "bound-instruments")]
+            if let Some(bound) = &self.bound {
+                return bound.$bound.get_or_init(|| instrument.bind(labels)).$measure(value);
+            }
+            instrument.$measure(value, labels);
+        }
+    )*};
+}
+
 impl<L: AsRef<[KeyValue]>> Kept<L> {
     /// Keeps the labels of a series that has this number, and binds if it is asked to and may.
     #[cfg_attr(
@@ -43,45 +58,11 @@ impl<L: AsRef<[KeyValue]>> Kept<L> {
         }
     }
 
-    pub(super) fn count_active(&self, counter: &UpDownCounter<i64>, change: i64) {
-        #[cfg(feature = "bound-instruments")]
-        if let Some(bound) = &self.bound {
-            return bound.active.get_or_init(|| counter.bind(self.labels.as_ref())).add(change);
-        }
-        counter.add(change, self.labels.as_ref());
-    }
-
-    pub(super) fn record_duration(&self, histogram: &Histogram<f64>, seconds: f64) {
-        #[cfg(feature = "bound-instruments")]
-        if let Some(bound) = &self.bound {
-            return bound
-                .duration
-                .get_or_init(|| histogram.bind(self.labels.as_ref()))
-                .record(seconds);
-        }
-        histogram.record(seconds, self.labels.as_ref());
-    }
-
-    pub(super) fn record_request_size(&self, histogram: &Histogram<u64>, bytes: u64) {
-        #[cfg(feature = "bound-instruments")]
-        if let Some(bound) = &self.bound {
-            return bound
-                .request_size
-                .get_or_init(|| histogram.bind(self.labels.as_ref()))
-                .record(bytes);
-        }
-        histogram.record(bytes, self.labels.as_ref());
-    }
-
-    pub(super) fn record_response_size(&self, histogram: &Histogram<u64>, bytes: u64) {
-        #[cfg(feature = "bound-instruments")]
-        if let Some(bound) = &self.bound {
-            return bound
-                .response_size
-                .get_or_init(|| histogram.bind(self.labels.as_ref()))
-                .record(bytes);
-        }
-        histogram.record(bytes, self.labels.as_ref());
+    through! {
+        count_active(UpDownCounter<i64>, i64) by add, bound as active;
+        record_duration(Histogram<f64>, f64) by record, bound as duration;
+        record_request_size(Histogram<u64>, u64) by record, bound as request_size;
+        record_response_size(Histogram<u64>, u64) by record, bound as response_size;
     }
 }
 

@@ -92,12 +92,11 @@ impl Exchange {
 
     /// Reads the facts of the request, if no observer of this pass has yet.
     pub fn read_facts(&mut self, head: &mut request::Parts) -> &Facts {
-        self.read_request(head);
         self.read_body_size(head)
     }
 
     /// Reads the facts that all signals share.
-    pub(crate) fn read_request(&mut self, head: &mut request::Parts) -> &mut Facts {
+    pub(crate) fn read_request(&mut self, head: &mut request::Parts) -> (&Convention, &mut Facts) {
         if self.facts.is_none() {
             let mut facts = self.convention.read_request(head, self.claims.is_nested());
             if self.convention.has_handler_labels() {
@@ -105,14 +104,13 @@ impl Exchange {
             }
             self.facts = Some(facts);
         }
-        self.facts.as_mut().expect("the facts were read a line above")
+        (&self.convention, self.facts.as_mut().expect("the facts were read a line above"))
     }
 
     /// Reads the length of the request's body.
     pub(crate) fn read_body_size(&mut self, head: &mut request::Parts) -> &Facts {
-        self.read_request(head);
-        let facts = self.facts.as_mut().expect("the facts were read a line above");
-        self.convention.read_body_size(facts, head);
+        let (convention, facts) = self.read_request(head);
+        convention.read_body_size(facts, head);
         facts
     }
 

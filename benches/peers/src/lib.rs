@@ -1,5 +1,6 @@
 //! The rows: services that differ in their telemetry alone, and what is asked of them.
 
+#[path = "../../workload/request.rs"]
 mod request;
 mod rows;
 mod sdk;
@@ -10,13 +11,16 @@ use axum::body::Body;
 use futures_util::FutureExt;
 use http::{Request, Response};
 use http_body_util::BodyExt;
+use opentelemetry::trace::{SpanId, TraceId};
 use tower::{Service, util::BoxCloneSyncService};
 
 pub use self::{
-    request::CALLER,
     rows::{Expected, Row, reference, routed, rows},
     sdk::Sdk,
 };
+
+/// Who calls: the trace and the span of its `traceparent`.
+pub const CALLER: (TraceId, SpanId) = request::CALLER;
 
 pub type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
@@ -54,7 +58,12 @@ impl Workload {
 
     /// One of the requests that callers send.
     pub fn request(self) -> Request<Body> {
-        request::of(self)
+        match self {
+            Self::Client => request::outbound(),
+            Self::W4 | Self::W1n => request::inbound("/users/42", "01", false),
+            Self::W1 | Self::Metrics => request::inbound("/users/42", "01", true),
+            Self::W2 => request::inbound("/users/42", "00", true),
+        }
     }
 }
 
