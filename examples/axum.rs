@@ -39,8 +39,7 @@ use opentelemetry::{
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
 use tower_telemetry::{
-    Convention, Telemetry, TelemetryLayer, logs::LogFormat, observe::Observe,
-    setup::GracefulShutdown, telemetry::TelemetryObserver,
+    Telemetry, TelemetryLayer, TelemetryService, filter, logs::LogFormat, setup::GracefulShutdown,
 };
 
 #[tokio::main]
@@ -84,7 +83,7 @@ const TRY: [(&str, &str); 7] = [
 
 /// The application: one line makes it observable.
 fn app(own_address: String) -> Router {
-    let telemetry = Convention::server().with_filter(|head| head.uri.path() != "/healthz");
+    let telemetry = TelemetryLayer::server().with_filter(filter::except_paths(["/healthz"]));
     Router::new()
         .route("/healthz", get(|| async { "ok" }))
         .route("/users/{id}", get(user))
@@ -94,7 +93,7 @@ fn app(own_address: String) -> Router {
         .route("/fail", get(fail))
         .with_state(Shop::new(own_address))
         .layer(middleware::from_fn(log))
-        .layer(TelemetryLayer::new(telemetry))
+        .layer(telemetry)
 }
 
 /// A line for each request. Its ids need no help: the server's span is current here.
@@ -105,7 +104,7 @@ async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Respon
     response
 }
 
-type HttpClient = Observe<Client<HttpConnector, Empty<Bytes>>, TelemetryObserver>;
+type HttpClient = TelemetryService<Client<HttpConnector, Empty<Bytes>>>;
 
 #[derive(Clone)]
 struct Shop {

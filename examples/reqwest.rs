@@ -11,7 +11,7 @@ use axum::{Json, Router, http::StatusCode, routing::get};
 use tokio::net::TcpListener;
 use tower::ServiceBuilder;
 use tower_http::follow_redirect::FollowRedirectLayer;
-use tower_telemetry::{Telemetry, TelemetryLayer, reqwest::Client};
+use tower_telemetry::{ErrorKinds, Telemetry, TelemetryLayer, integrations::ReqwestClient};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -20,7 +20,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder().with_console_by_default().build()?;
     let url = start_server().await?;
 
-    let client = Client::with_layer(reqwest::Client::new(), TelemetryLayer::client());
+    let client = ReqwestClient::with_layer(
+        reqwest::Client::new(),
+        TelemetryLayer::client().with_error_kinds([ErrorKinds::REQWEST]),
+    );
     println!("a call, named by its template:");
     let answer = client.get(format!("{url}/users/7")).template("/users/{id}").send().await?;
     println!("the answer: {}\n", answer.text().await?);
@@ -35,9 +38,10 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!("\na redirect, as a span for each hop:");
     let hops = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-    let layers =
-        ServiceBuilder::new().layer(FollowRedirectLayer::new()).layer(TelemetryLayer::client());
-    let client = Client::with_layer(hops, layers.into_inner());
+    let layers = ServiceBuilder::new()
+        .layer(FollowRedirectLayer::new())
+        .layer(TelemetryLayer::client().with_error_kinds([ErrorKinds::REQWEST]));
+    let client = ReqwestClient::with_layer(hops, layers.into_inner());
     client.get(format!("{url}/old")).send().await?.text().await?;
 
     println!("\nthe metrics:");

@@ -17,9 +17,9 @@ use hyper_util::{
 use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
-use tower_telemetry::{TelemetryLayer, observe::Observe, telemetry::TelemetryObserver};
+use tower_telemetry::{TelemetryLayer, TelemetryService};
 
-type HttpClient = Observe<Client<HttpConnector, Full<Bytes>>, TelemetryObserver>;
+type HttpClient = TelemetryService<Client<HttpConnector, Full<Bytes>>>;
 
 #[derive(serde::Deserialize)]
 struct Call {

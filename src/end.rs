@@ -6,26 +6,26 @@ use http::HeaderMap;
 
 /// How an exchange of one request and its response ended.
 ///
-/// An exchange reaches from the request to the end of the *response body*; each one ends in
-/// exactly one of these ways, and an [`Observer`](crate::observe::Observer) hears of it once.
+/// An exchange lasts from the request to the end of the *response body*. Each ends in exactly one of
+/// these ways, and [`Observer::on_end`](crate::observe::Observer::on_end) is called with it once.
 #[derive(Debug, Clone, Copy)]
 #[non_exhaustive]
 pub enum End<'a> {
-    /// The response was delivered whole, or none was due any more (`HEAD`, `204`, an upgrade).
+    /// The whole response was delivered, or no body was due (`HEAD`, `204`, an upgrade).
     Complete {
-        /// The trailers, where the body ended with some.
+        /// The trailers, if the body ended with trailers.
         trailers: Option<&'a HeaderMap>,
     },
     /// The service returned an error instead of a response, or the body yielded one.
     Failed(Failure<'a>),
-    /// The future or the body was dropped before its end: the other side went away, a timeout
-    /// around the service struck, or the caller lost interest.
+    /// The future or the body was dropped before its end: the peer disconnected, an outer timeout
+    /// fired, or the caller stopped reading.
     Dropped,
     /// The service panicked.
     Panicked,
 }
 
-/// The error that ended an exchange, of whatever type the service or the body has for it.
+/// The error that ended an exchange, of any type.
 #[derive(Clone, Copy)]
 pub struct Failure<'a> {
     error: &'a (dyn Any + 'static),
@@ -38,12 +38,12 @@ impl<'a> Failure<'a> {
         Self { error, type_name: std::any::type_name::<E>() }
     }
 
-    /// The error itself, to be downcast.
+    /// Returns the error, to be downcast.
     pub fn error(&self) -> &'a (dyn Any + 'static) {
         self.error
     }
 
-    /// The name of the error's type, as the compiler writes it.
+    /// Returns the name of the error's type, as the compiler writes it.
     pub fn type_name(&self) -> &'static str {
         self.type_name
     }

@@ -1,4 +1,4 @@
-// Its examples need every feature, so without one of them they are read and not run.
+// The examples of the README need every feature. Without one of them they are not run.
 #![cfg_attr(
     any(
         not(doctest),
@@ -15,43 +15,49 @@
 )]
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
-mod attempts;
-#[cfg(feature = "axum")]
-pub mod axum;
+mod attempts_layer;
+mod contain;
 mod convention;
 mod end;
 mod hash_trie;
+pub mod integrations;
 #[cfg(feature = "logs")]
 pub mod logs;
-pub mod metrics;
+mod metrics;
 pub mod observe;
 mod percent;
 #[cfg(feature = "prometheus")]
 pub mod prometheus;
 pub mod propagation;
-#[cfg(feature = "reqwest")]
-pub mod reqwest;
-#[cfg(feature = "reqwest-middleware")]
-pub mod reqwest_middleware;
+mod providers;
 #[cfg(feature = "setup")]
 pub mod setup;
-pub mod span;
-pub mod telemetry;
+mod span;
+mod telemetry;
 mod traceparent;
+
+/// The version of OpenTelemetry's API that this crate records with.
+///
+/// Use it instead of a dependency of your own: another version has other global providers, and what
+/// it records is lost without a warning.
+pub use opentelemetry;
+/// The version of OpenTelemetry's SDK that [`Telemetry`] sets up.
+#[cfg(feature = "setup")]
+pub use opentelemetry_sdk;
 
 #[cfg(feature = "setup")]
 #[doc(inline)]
 pub use self::setup::Telemetry;
 #[doc(inline)]
 pub use self::{
-    attempts::{AttemptsLayer, CountAttempts},
+    attempts_layer::{AttemptsLayer, CountAttempts},
     convention::{
-        Convention, Facts, Labels, Protocol, RequestBodySize, Route, Side, TrustedProxies,
-        UrlTemplate, filter,
+        Client, Convention, ConventionSide, ErrorKinds, Facts, HttpScheme, Labels, Protocol,
+        RequestBodySize, Route, Server, Side, TrustedProxies, UrlTemplate, filter,
     },
     end::{End, Failure},
-    metrics::MetricsLayer,
-    propagation::PropagationLayer,
-    span::SpanLayer,
-    telemetry::TelemetryLayer,
+    metrics::{MetricsLayer, MetricsObserver, MetricsState},
+    propagation::{PropagationLayer, PropagationObserver},
+    span::{SpanLayer, SpanObserver, SpanState},
+    telemetry::{TelemetryLayer, TelemetryObserver, TelemetryService},
 };

@@ -17,9 +17,7 @@ use opentelemetry_sdk::{
     trace::{InMemorySpanExporter, SdkTracerProvider},
 };
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{
-    Convention, Route, TelemetryLayer, metrics::MetricsObserver, observe::ObserveLayer,
-};
+use tower_telemetry::{Convention, MetricsObserver, Route, TelemetryLayer, observe::ObserveLayer};
 
 /// Sends one header that no default of ours would.
 #[derive(Debug)]
@@ -77,14 +75,14 @@ fn what_is_installed_by_the_first_request_is_used() {
         let convention = Convention::server()
             .with_status_class(is_shown)
             .with_route(move |_| Some(Route::new(route)));
-        let mut service = ObserveLayer::new(convention, observer.clone()).layer(service);
+        let mut service = ObserveLayer::from_observer(convention, observer.clone()).layer(service);
         let request = Request::get("http://a/").body(()).unwrap();
         drop(service.call(request).now_or_never().unwrap().unwrap());
     }
     // And of one route, which alone doesn't tell them apart.
     for is_shown in [true, false] {
         let convention = Convention::server().with_status_class(is_shown);
-        let mut service = ObserveLayer::new(convention, observer.clone()).layer(service);
+        let mut service = ObserveLayer::from_observer(convention, observer.clone()).layer(service);
         let request = Request::get("http://a/").body(()).unwrap();
         drop(service.call(request).now_or_never().unwrap().unwrap());
     }

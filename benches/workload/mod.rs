@@ -7,7 +7,7 @@ use std::convert::Infallible;
 
 use axum::{Router, body::Body, routing::get};
 use futures_util::FutureExt;
-use http::{Request, Response, StatusCode, request::Parts, response};
+use http::{Request, Response, StatusCode, request::Parts};
 use http_body_util::BodyExt;
 use opentelemetry_sdk::{
     metrics::{InMemoryMetricExporter, SdkMeterProvider},
@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 };
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use tower_telemetry::{
-    Convention, MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer,
+    Convention, End, MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer,
     observe::{Exchange, ObserveLayer, Observer},
     propagation::W3c,
 };
@@ -80,7 +80,10 @@ impl Sdk {
         let nest = router().layer(self.metrics()).layer(self.span()).layer(propagation());
         vec![
             ("bare", boxed(router())),
-            ("engine", boxed(router().layer(ObserveLayer::new(Convention::server(), Nothing)))),
+            (
+                "engine",
+                boxed(router().layer(ObserveLayer::from_observer(Convention::server(), Nothing))),
+            ),
             ("propagation", boxed(router().layer(propagation()))),
             ("span", boxed(router().layer(self.span()))),
             ("metrics", boxed(router().layer(self.metrics()))),
@@ -154,7 +157,5 @@ impl Observer for Nothing {
         Some(())
     }
 
-    fn on_response(&self, _: &Exchange, (): &mut (), _: &mut response::Parts) {}
-
-    fn on_end(&self, _: &Exchange, (): ()) {}
+    fn on_end(&self, _: &Exchange, _: &End<'_>, (): ()) {}
 }

@@ -1,29 +1,25 @@
 //! Labels that a handler adds to its own exchange.
 
-use std::{
-    ops::DerefMut,
-    sync::{Arc, Mutex, PoisonError},
-};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use opentelemetry::{Context, KeyValue};
-use smallvec::SmallVec;
 
-/// The attributes of one measurement, in an order that is always the same: the SDK finds a series
-/// fastest by the order it first saw.
-pub(crate) type LabelSet = SmallVec<[KeyValue; 10]>;
+use super::attribute_set;
 
-/// Labels that code inside an exchange adds to the metrics and the span of it.
+/// Labels that a handler adds to the metrics and the span of its exchange.
 ///
-/// They are there where [`Convention::with_handler_labels`](crate::Convention::with_handler_labels)
-/// asks for them, in whatever runs under the exchange's `opentelemetry::Context`. Labels added
-/// until the exchange ends are recorded; a label added twice has its last value.
+/// Turn them on with
+/// [`Convention::with_handler_labels`](crate::Convention::with_handler_labels). They are available to
+/// all code that runs under the exchange's `opentelemetry::Context`. Labels that are added before the
+/// exchange ends are recorded. A label that is added twice has its last value.
 ///
-/// For the span alone, `Context::current().span().set_attribute(..)` needs no switch.
+/// To set an attribute on the span only, use `Context::current().span().set_attribute(..)`, which
+/// needs no option.
 ///
 /// # Example
 ///
 /// ```
-/// use opentelemetry::KeyValue;
+/// use tower_telemetry::opentelemetry::KeyValue;
 /// use tower_telemetry::Labels;
 ///
 /// async fn handler() {
@@ -35,41 +31,30 @@ pub(crate) type LabelSet = SmallVec<[KeyValue; 10]>;
 ///
 /// # Cardinality
 ///
-/// Each value of a label makes a series: add values from a closed set.
+/// Each value of a label creates a series. Add values from a closed set.
 #[derive(Debug, Clone, Default)]
 pub struct Labels(Arc<Mutex<Vec<KeyValue>>>);
 
 impl Labels {
-    /// The labels of the exchange that the current context belongs to.
+    /// Returns the labels of the exchange that the current context belongs to.
     pub fn current() -> Option<Self> {
         Context::map_current(Self::of)
     }
 
-    /// The labels of the exchange that `context` belongs to.
+    /// Returns the labels of the exchange that `context` belongs to.
     pub fn of(context: &Context) -> Option<Self> {
         context.get::<Self>().cloned()
     }
 
-    /// Adds a label, in place of one of the same key.
+    /// Adds a label, replacing one of the same key.
     pub fn add(&self, label: KeyValue) {
         let mut labels = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        set(&mut *labels, label);
+        attribute_set::set(&mut *labels, label);
     }
 
     pub(crate) fn append_to(&self, labels: &mut Vec<KeyValue>) {
         for label in self.0.lock().unwrap_or_else(PoisonError::into_inner).iter() {
-            set(labels, label.clone());
+            attribute_set::set(labels, label.clone());
         }
-    }
-}
-
-/// Sets a label where keys are few: the SDK would record a key that comes twice as two attributes.
-pub(super) fn set<L>(labels: &mut L, label: KeyValue)
-where
-    L: DerefMut<Target = [KeyValue]> + Extend<KeyValue>,
-{
-    match labels.iter_mut().find(|known| known.key == label.key) {
-        Some(known) => *known = label,
-        None => labels.extend([label]),
     }
 }

@@ -1,9 +1,9 @@
 //! Every name on the wire, as of semantic conventions v1.45.0.
 //!
-//! Constants of our own: the published crate follows an older release. A test below holds those
-//! that it has to be equal.
+//! The published crate of constants follows an older release. A test below compares the constants
+//! that it has.
 
-/// The schema that the instrumentation scope names.
+/// The schema of the instrumentation scope.
 pub(crate) const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
 
 pub(crate) const CLIENT_ADDRESS: &str = "client.address";
@@ -34,10 +34,10 @@ pub(crate) const URL_SCHEME: &str = "url.scheme";
 pub(crate) const URL_TEMPLATE: &str = "url.template";
 pub(crate) const USER_AGENT_ORIGINAL: &str = "user_agent.original";
 
-/// Not a semantic convention: the first digit of the status code, for dashboards and alerts.
+/// The first digit of the status code, for dashboards and alerts. Not a semantic convention.
 pub(crate) const STATUS_CLASS: &str = "status_class";
 
-/// The one value that stands for every method, and every kind of error, that is not known.
+/// Replaces every unknown method and every unknown kind of error.
 pub(crate) const OTHER: &str = "_OTHER";
 
 pub(crate) const HTTP_SERVER_REQUEST_DURATION: &str = "http.server.request.duration";
@@ -52,7 +52,7 @@ pub(crate) const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.bo
 pub(crate) const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
 pub(crate) const RPC_CLIENT_CALL_DURATION: &str = "rpc.client.call.duration";
 
-/// The variable that overrides the list of known methods, whole.
+/// The variable that replaces the list of known methods.
 pub(crate) const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 
 #[cfg(test)]

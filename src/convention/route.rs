@@ -1,4 +1,4 @@
-//! `http.route`: the template that a request matched.
+//! `http.route` and `url.template`.
 
 use std::{
     fmt,
@@ -9,17 +9,18 @@ use http::Extensions;
 
 /// The route template that a request matched, such as `/users/{id}`: `http.route`.
 ///
-/// It becomes part of the span's name and a label of the metrics, so it must be a template from a
-/// closed set, never the path itself.
+/// The first of these sources that has a route wins:
 ///
-/// Three ways lead to it; the first that answers wins:
+/// 1. [`Convention::with_route`](crate::Convention::with_route), a function of the request.
+/// 2. axum's `MatchedPath` (feature `axum`). A layer added with `Router::layer` finds it.
+/// 3. For a layer outside the router: a `Route` in the *response's* extensions, or a route passed to
+///    [`Route::announce`], which also works if the handler panics or is cancelled.
+///    [`RouteLayer`](crate::integrations::RouteLayer) calls it for axum.
 ///
-/// 1. [`Convention::with_route`](crate::Convention::with_route): a function of the request.
-/// 2. The feature `axum`: `MatchedPath`, which is there when the layer stands inside
-///    `Router::layer`.
-/// 3. Later, for a layer outside the router: a `Route` in the *response's* extensions, or one told
-///    with [`Route::announce`], which also survives a handler that panics or is cancelled.
-///    [`RouteLayer`](crate::axum::RouteLayer) does this for axum.
+/// # Cardinality
+///
+/// The route becomes a part of the span's name and a metric label. Use templates from a closed set,
+/// never the path itself.
 ///
 /// # Example
 ///
@@ -27,13 +28,13 @@ use http::Extensions;
 /// use http::{Request, Response};
 /// use tower_telemetry::Route;
 ///
-/// // A handler under a router that this crate knows nothing of:
+/// // A handler under a router without an integration:
 /// async fn user(request: Request<String>) -> Response<String> {
 ///     Route::new("/users/{id}").announce(request.extensions());
 ///     Response::new(String::new())
 /// }
 ///
-/// // The same through the response:
+/// // The same with the response's extensions:
 /// async fn item(_: Request<String>) -> Response<String> {
 ///     let mut response = Response::new(String::new());
 ///     response.extensions_mut().insert(Route::new("/items/{id}"));
@@ -44,28 +45,28 @@ use http::Extensions;
 pub struct Route(Arc<str>);
 
 impl Route {
-    /// Makes a route of its template.
+    /// Creates a route from its template.
     pub fn new(template: impl Into<Arc<str>>) -> Self {
         Self(template.into())
     }
 
-    /// The template.
+    /// Returns the template.
     pub fn as_str(&self) -> &str {
         &self.0
     }
 
-    /// Tells the telemetry layers around this request its route.
+    /// Passes the route of a request to the telemetry layers around it.
     ///
-    /// `extensions` are those of the request. The first route told wins; without a layer around
-    /// that still looks for one, nothing happens.
+    /// `extensions` are those of the request. The first announced route wins. Without a layer that
+    /// still needs a route, this does nothing.
     pub fn announce(self, extensions: &Extensions) {
         if let Some(slot) = extensions.get::<RouteSlot>() {
-            // Already told: the first is the outermost router, whose template is the whole one.
+            // The first route is that of the outermost router, which has the whole template.
             let _ = slot.0.set(self);
         }
     }
 
-    /// The template that the router has already put into the request.
+    /// Returns the template that axum's router has put into the request.
     #[cfg(feature = "axum")]
     pub(crate) fn matched(extensions: &Extensions) -> Option<&str> {
         extensions.get::<axum::extract::MatchedPath>().map(|matched| matched.as_str())
@@ -83,9 +84,9 @@ impl fmt::Debug for Route {
     }
 }
 
-/// The template of a URL that a client asks for, such as `/users/{id}`: `url.template`.
+/// The template of a URL that a client requests, such as `/users/{id}`: `url.template`.
 ///
-/// Put it into the request's extensions. It becomes part of the span's name, and an attribute of
+/// Insert it into the request's extensions. It becomes a part of the span's name, and an attribute of
 /// span and metrics. It is never guessed from the path.
 ///
 /// # Example
@@ -101,12 +102,12 @@ impl fmt::Debug for Route {
 ///
 /// # Cardinality
 ///
-/// It is a metric label: use templates from a closed set.
+/// The template is a metric label. Use templates from a closed set.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct UrlTemplate(Arc<str>);
 
 impl UrlTemplate {
-    /// Makes a template.
+    /// Creates a template.
     pub fn new(template: impl Into<Arc<str>>) -> Self {
         Self(template.into())
     }
@@ -116,13 +117,13 @@ impl UrlTemplate {
     }
 }
 
-/// Where a layer outside the router waits to be told the route.
+/// The slot in which a layer outside the router receives the route.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct RouteSlot(Arc<OnceLock<Route>>);
 
 impl RouteSlot {
-    /// The slot of an exchange, shared by all its layers that wait; a request that is passed on
-    /// may still hold the slot of the exchange before.
+    /// Returns the slot of an exchange, which its layers share. A forwarded request may still hold the
+    /// slot of the previous exchange, so the outermost layer replaces it.
     pub(crate) fn of(extensions: &mut Extensions, is_nested: bool) -> Self {
         if !is_nested {
             extensions.insert(Self::default());

@@ -1,4 +1,4 @@
-//! From the response head to the end of the body.
+//! From the response head to the end of the response body.
 
 use std::{
     fmt,
@@ -11,28 +11,47 @@ use http_body::{Body, Frame, SizeHint};
 use pin_project_lite::pin_project;
 
 use super::{Observer, guard::Guard};
-use crate::end::{End, Failure};
+use crate::{
+    contain::contain,
+    end::{End, Failure},
+};
 
 pin_project! {
-    /// The response body of [`Observe`](super::Observe): the inner body, untouched.
+    /// The response body of [`Observe`](super::Observe): the inner body, unchanged.
     pub struct ResponseBody<B, O: Observer> {
         #[pin]
         inner: B,
-        // Gone once the body has ended.
+        // `None` once the body has ended.
         guard: Option<Guard<O>>,
+        // `Body::is_end_stream`, for `Drop`, where `B` has no bounds.
+        is_end_stream: fn(&B) -> bool,
+    }
+
+    impl<B, O: Observer> PinnedDrop for ResponseBody<B, O> {
+        fn drop(this: Pin<&mut Self>) {
+            let this = this.project();
+            let Some(guard) = this.guard else { return };
+            // A server does not poll a body that says that nothing follows.
+            if contain(|| (this.is_end_stream)(&this.inner)) == Some(true) {
+                guard.end(&End::Complete { trailers: None });
+            }
+        }
     }
 }
 
 impl<B, O: Observer> ResponseBody<B, O> {
-    pub(super) fn new(inner: B, guard: Option<Guard<O>>) -> Self {
-        Self { inner, guard }
+    pub(super) fn new(inner: B, guard: Option<Guard<O>>) -> Self
+    where
+        B: Body,
+    {
+        Self { inner, guard, is_end_stream: B::is_end_stream }
     }
 }
 
-/// An empty body of no exchange, as layers outside need it that answer in the service's stead.
+/// Creates an empty body without an exchange, for outer layers that answer instead of the service.
 impl<B: Default, O: Observer> Default for ResponseBody<B, O> {
     fn default() -> Self {
-        Self::new(B::default(), None)
+        Self { inner: B::default(), guard: None, is_end_stream: |_| false }
     }
 }
 
@@ -62,7 +81,7 @@ where
                     guard.deliver(data.remaining());
                 }
                 let trailers = frame.trailers_ref();
-                // Nobody needs to poll again once the inner body says that nothing follows.
+                // The caller may not poll again once the inner body says that nothing follows.
                 is_last = trailers.is_some() || this.inner.is_end_stream();
                 if is_last {
                     guard.end(&End::Complete { trailers });

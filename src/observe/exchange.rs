@@ -1,6 +1,9 @@
-//! What the observers of one pass share.
+//! One request and its response.
 
-use std::time::{Duration, Instant, SystemTime};
+use std::{
+    sync::Arc,
+    time::{Duration, Instant, SystemTime},
+};
 
 use http::{Extensions, HeaderValue, Method, StatusCode, header, request, response};
 use opentelemetry::{
@@ -8,20 +11,20 @@ use opentelemetry::{
     trace::{SpanRef, TraceContextExt},
 };
 
-use super::{Attempts, Signal, once::Claims};
+use super::{AttemptCount, Claim, claims::Claims};
 use crate::{
-    convention::{Convention, Facts, Labels, Side, announced_length},
+    convention::{Facts, Labels, Side, read, rules::Rules},
     end::End,
 };
 
 /// One request and its response, from the moment the request enters to the end of the response
 /// body.
 ///
-/// It is owned by the engine, never by the request: a retry clones a request's extensions, and
-/// would time the wrong attempt.
+/// The engine owns it, never the request: a retry clones a request's extensions and would time the
+/// wrong attempt.
 #[derive(Debug)]
 pub struct Exchange {
-    convention: Convention,
+    rules: Arc<Rules>,
     context: Option<Context>,
     facts: Option<Facts>,
     started_at: Option<SystemTime>,
@@ -32,21 +35,21 @@ pub struct Exchange {
     is_head_request: bool,
     is_connect: bool,
     is_event_stream: bool,
-    /// Not where it ends at the head, nor after an upgrade.
+    /// False if the exchange ends at the head, or after an upgrade.
     counts_delivery: bool,
     claims: Claims,
-    /// How much of the response body was delivered.
+    /// The bytes of the response body that were delivered.
     delivered: u64,
-    /// Of how much, or [`UNKNOWN`].
+    /// The announced length of the response body, or [`UNKNOWN`].
     announced: u64,
 }
 
 impl Exchange {
     #[inline]
-    pub(super) fn begin(convention: &Convention, head: &request::Parts, reads_clock: bool) -> Self {
-        let convention = convention.clone();
-        let is_recorded = convention.records(head);
-        let claims = Claims::met(&head.extensions, convention.side());
+    pub(super) fn begin(rules: &Arc<Rules>, head: &mut request::Parts, reads_clock: bool) -> Self {
+        let rules = Arc::clone(rules);
+        let is_recorded = rules.options.records(head);
+        let claims = Claims::read(&mut head.extensions, rules.side());
         Self {
             context: None,
             facts: None,
@@ -54,7 +57,7 @@ impl Exchange {
             started: Instant::now(),
             elapsed: Duration::ZERO,
             is_recorded,
-            ends_at_head: is_recorded && convention.ends_at_head(head),
+            ends_at_head: is_recorded && rules.options.ends_at_head(head),
             is_head_request: head.method == Method::HEAD,
             is_connect: head.method == Method::CONNECT,
             claims,
@@ -62,22 +65,25 @@ impl Exchange {
             counts_delivery: false,
             delivered: 0,
             announced: UNKNOWN,
-            convention,
+            rules,
         }
     }
 
-    /// The convention of the layer.
-    pub fn convention(&self) -> &Convention {
-        &self.convention
+    /// Returns the side that the layer stands on.
+    pub fn side(&self) -> Side {
+        self.rules.side()
     }
 
-    /// The context that the service, its future and its response body run under.
+    pub(crate) fn rules(&self) -> &Arc<Rules> {
+        &self.rules
+    }
+
+    /// Returns the context that the service, its future and its response body run under.
     pub fn context(&self) -> Context {
         self.context.clone().unwrap_or_else(Context::current)
     }
 
-    /// Runs `f` with the context. What it calls may attach another one, so the current one is not
-    /// borrowed for it.
+    /// Runs `f` with the context. The current context is cloned, because `f` may attach another one.
     pub(crate) fn with_context<T>(&self, f: impl FnOnce(&Context) -> T) -> T {
         match &self.context {
             Some(context) => f(context),
@@ -90,66 +96,66 @@ impl Exchange {
         self.context = Some(context);
     }
 
-    /// Reads the facts of the request, if no observer of this pass has yet.
+    /// Reads the facts of the request, unless another observer of this exchange has read them.
     pub fn read_facts(&mut self, head: &mut request::Parts) -> &Facts {
         self.read_body_size(head)
     }
 
     /// Reads the facts that all signals share.
-    pub(crate) fn read_request(&mut self, head: &mut request::Parts) -> (&Convention, &mut Facts) {
+    pub(crate) fn read_request(&mut self, head: &mut request::Parts) -> (&Rules, &mut Facts) {
         if self.facts.is_none() {
-            let mut facts = self.convention.read_request(head, self.claims.is_nested());
-            if self.convention.has_handler_labels() {
+            let mut facts = read::request(&self.rules, head, self.claims.is_nested());
+            if self.rules.options.has_handler_labels() {
                 facts.set_handler_labels(self.handler_labels());
             }
             self.facts = Some(facts);
         }
-        (&self.convention, self.facts.as_mut().expect("the facts were read a line above"))
+        (&self.rules, self.facts.as_mut().expect("the facts were read a line above"))
     }
 
-    /// Reads the length of the request's body.
+    /// Reads the facts, and the size of the request body.
     pub(crate) fn read_body_size(&mut self, head: &mut request::Parts) -> &Facts {
-        let (convention, facts) = self.read_request(head);
-        convention.read_body_size(facts, head);
+        let (rules, facts) = self.read_request(head);
+        read::request_body_size(rules, facts, head);
         facts
     }
 
-    /// What is known of the exchange, if an observer has asked for it.
+    /// Returns the facts of the exchange, if an observer has read them.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
     }
 
-    /// Whether the convention's filter lets this exchange be recorded.
+    /// Returns true if the filter lets this exchange be recorded.
     pub fn is_recorded(&self) -> bool {
         self.is_recorded
     }
 
-    /// When the exchange began.
+    /// Returns the time at which the exchange began.
     pub fn started_at(&self) -> SystemTime {
         self.started_at.unwrap_or_else(|| SystemTime::now() - self.started.elapsed())
     }
 
-    /// Reads the system's clock, for whom the stopwatch won't do.
+    /// Reads the wall clock once, for the start of a span.
     pub(crate) fn read_clock(&mut self) -> SystemTime {
         let started_at = self.started_at();
         *self.started_at.insert(started_at)
     }
 
-    /// How long the exchange lasted; zero until it has ended.
+    /// Returns the duration of the exchange. It is zero until the exchange has ended.
     pub fn elapsed(&self) -> Duration {
         self.elapsed
     }
 
-    /// How many bytes of the response body were delivered, where the exchange reached to the end
-    /// of the body.
+    /// Returns the bytes of the response body that were delivered. `None` if the exchange ended at the
+    /// response head.
     pub fn response_body_size(&self) -> Option<u64> {
         self.counts_delivery.then_some(self.delivered)
     }
 
-    /// Counts this attempt among those of its call, for the span that tells of it.
+    /// Counts this attempt of a client's call, for `http.request.resend_count`.
     pub(crate) fn count_attempt(&mut self) {
-        if self.convention.side() == Side::Client
-            && let Some((before, context)) = self.with_context(Attempts::count)
+        if self.side() == Side::Client
+            && let Some((before, context)) = self.with_context(AttemptCount::count)
             && let Some(facts) = &mut self.facts
         {
             facts.set_resend_count(before);
@@ -164,23 +170,23 @@ impl Exchange {
         }
     }
 
-    /// Claims a signal of this request: `false` where a layer around this one records it already.
-    pub(crate) fn claim(&mut self, signal: Signal) -> bool {
+    /// Claims a signal of this exchange. Returns false if an outer layer records it already.
+    pub(crate) fn claim(&mut self, signal: Claim) -> bool {
         self.claims.claim(signal)
     }
 
-    /// Takes a claim back, for there is nobody who records.
-    pub(crate) fn release(&mut self, signal: Signal) {
+    /// Takes a claim back, because no provider records the signal.
+    pub(crate) fn release(&mut self, signal: Claim) {
         self.claims.release(signal);
     }
 
-    /// Leaves word for the layers further in.
+    /// Passes the claims to the inner layers.
     #[inline]
-    pub(super) fn mark(&self, extensions: &mut Extensions) {
-        self.claims.leave(extensions, self.convention.side());
+    pub(super) fn leave_claims(&self, extensions: &mut Extensions) {
+        self.claims.leave(extensions, self.side());
     }
 
-    /// Makes the context current, where the observers set one.
+    /// Makes the context current, if an observer has set one.
     #[inline]
     pub(super) fn attach(&self) -> Option<ContextGuard> {
         self.context.clone().map(Context::attach)
@@ -188,18 +194,18 @@ impl Exchange {
 
     pub(super) fn respond(&mut self, head: &response::Parts, exact: Option<u64>) {
         if let Some(facts) = &mut self.facts {
-            self.convention.read_response(facts, head);
+            read::response(&self.rules, facts, head);
         }
         let is_event_stream = |value: &HeaderValue| {
             let value = value.as_bytes();
             value.get(..EVENT_STREAM.len()).is_some_and(|v| v.eq_ignore_ascii_case(EVENT_STREAM))
         };
-        self.announced = announced_length(&head.headers).or(exact).unwrap_or(UNKNOWN);
+        self.announced = read::announced_length(&head.headers).or(exact).unwrap_or(UNKNOWN);
         self.counts_delivery = !self.ends_at_head && !self.is_upgrade(head.status);
         self.is_event_stream = head.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
     }
 
-    /// Whether nothing of this exchange is left once the response head is there.
+    /// Returns true if the exchange ends with the response head.
     pub(super) fn ends_with(&self, status: StatusCode) -> bool {
         self.ends_at_head && !self.awaits_status()
             || self.is_head_request
@@ -213,8 +219,8 @@ impl Exchange {
         self.delivered = self.delivered.saturating_add(bytes as u64);
     }
 
-    /// The end of an exchange that is dropped: complete, if there was nothing left to deliver, or
-    /// if it had no end of its own.
+    /// Returns the end of an exchange that is dropped: complete if there was nothing left to deliver, or
+    /// if its stream is endless.
     pub(super) fn dropped(&self) -> End<'static> {
         // A server's connection stops polling the body once it has written what was announced.
         let is_delivered = self.response_body_size() == Some(self.announced);
@@ -227,11 +233,11 @@ impl Exchange {
     pub(super) fn end(&mut self, end: &End<'_>) {
         self.elapsed = self.started.elapsed();
         if let Some(facts) = &mut self.facts {
-            self.convention.read_end(facts, end, self.elapsed);
+            read::end(&self.rules, facts, end, self.elapsed);
         }
     }
 
-    /// A gRPC call is not over before its trailers, whatever HTTP says.
+    /// A gRPC call is not over before its trailers, even if the response has no body for HTTP.
     fn awaits_status(&self) -> bool {
         self.facts.as_ref().is_some_and(Facts::awaits_status)
     }
@@ -240,7 +246,7 @@ impl Exchange {
         status == StatusCode::SWITCHING_PROTOCOLS || self.is_connect && status.is_success()
     }
 
-    /// The labels of this request: those of a layer around this one, or new ones.
+    /// Returns the handler labels of an outer layer, or new ones.
     fn handler_labels(&mut self) -> Labels {
         let context = self.context();
         let outer = Labels::of(&context).filter(|_| self.claims.is_nested());
@@ -252,7 +258,7 @@ impl Exchange {
     }
 }
 
-/// A length that was not announced: more than was ever delivered. An `Option` is twice as long.
+/// No announced length: more than is ever delivered. An `Option` would need twice the space.
 const UNKNOWN: u64 = u64::MAX;
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";

@@ -53,8 +53,8 @@ where
                 if body.is_end_stream() {
                     guard.end(&End::Complete { trailers: None });
                 }
-                // It goes on with the body even where the exchange has ended at the head: the body
-                // still runs under its context.
+                // The guard moves on even if the exchange ended at the head, because the body still
+                // runs under the exchange's context.
                 Ok(Response::from_parts(head, ResponseBody::new(body, this.guard.take())))
             }
             Err(error) => {

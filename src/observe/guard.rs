@@ -6,25 +6,26 @@ use http::{request, response};
 use opentelemetry::ContextGuard;
 
 use super::{Exchange, Observer, service::Shared};
-use crate::end::End;
+use crate::{contain::contain, end::End};
 
-/// Owns an exchange and the observer's state of it, and travels with them: from the call to the
-/// response future, and on to the response body. Its `Drop` ends what nobody else has ended.
+/// Owns an exchange and the observer's state. It moves from the call to the response future, and on to
+/// the response body. Its `Drop` ends an exchange that has not ended yet.
 #[derive(Debug)]
 pub(super) struct Guard<O: Observer> {
     shared: Arc<Shared<O>>,
     exchange: Exchange,
-    /// Until the end, of an exchange that the observer follows.
+    /// `None` once the exchange has ended, or if the observer ignores it.
     state: Option<O::State>,
 }
 
 impl<O: Observer> Guard<O> {
-    /// Begins an exchange; none is ended that the observer doesn't follow.
+    /// Begins an exchange.
     pub(super) fn begin(shared: Arc<Shared<O>>, head: &mut request::Parts) -> Self {
-        let exchange = Exchange::begin(&shared.convention, head, shared.observer.asks_for_time());
+        let reads_clock = shared.observer.reads_wall_clock();
+        let exchange = Exchange::begin(&shared.rules, head, reads_clock);
         let mut guard = Self { shared, exchange, state: None };
         guard.state = guard.shared.observer.on_request(&mut guard.exchange, head);
-        guard.exchange.mark(&mut head.extensions);
+        guard.exchange.leave_claims(&mut head.extensions);
         guard
     }
 
@@ -35,8 +36,8 @@ impl<O: Observer> Guard<O> {
 
     /// Runs a part of the inner service, and ends the exchange if that part panics.
     ///
-    /// It can't wait for `Drop` to find the thread panicking: a layer around this one may catch
-    /// the panic and drop the future in peace.
+    /// `Drop` could not tell, because an outer layer may have caught the panic by the time the future
+    /// is dropped.
     pub(super) fn watch<T>(&mut self, part: impl FnOnce() -> T) -> T {
         let unwinding = Unwinding(self);
         let value = part();
@@ -44,9 +45,9 @@ impl<O: Observer> Guard<O> {
         value
     }
 
-    /// Takes note of the response head, and of the length of the body where that is known.
+    /// Reads the response head. `exact` is the length of the body, if it is known.
     pub(super) fn respond(&mut self, head: &mut response::Parts, exact: Option<u64>) {
-        // The user's hooks run here: if one panics, that is how the exchange ended.
+        // The user's hooks run here. If one panics, the exchange ends with that panic.
         let unwinding = Unwinding(self);
         let Self { shared, exchange, state } = &mut *unwinding.0;
         if let Some(state) = state {
@@ -64,15 +65,9 @@ impl<O: Observer> Guard<O> {
     }
 
     pub(super) fn end(&mut self, end: &End<'_>) {
-        if self.state.is_none() {
-            return;
-        }
-        // A hook that names the error may panic: `Drop` then still finds the state.
+        let Some(state) = self.state.take() else { return };
         self.exchange.end(end);
-        // Taken first: whatever the observer does, it hears of one end.
-        if let Some(state) = self.state.take() {
-            self.shared.observer.on_end(&self.exchange, state);
-        }
+        contain(|| self.shared.observer.on_end(&self.exchange, end, state));
     }
 }
 

@@ -1,17 +1,14 @@
-//! The engine: *when* things happen. It follows an exchange from the request to the end of the
-//! response body and tells an [`Observer`]; it knows no signal.
+//! The engine: it follows an exchange from the request to the end of the response body, and calls an
+//! [`Observer`].
 //!
-//! The layers of this crate are observers under this engine, and so can be one of your own: an
-//! access log, say, that is written when the last byte has left, also when the client went away.
-//!
-//! # Example
+//! The layers of this crate are observers under this engine, and an observer of your own can stand
+//! beside them:
 //!
 //! ```
 //! use http::{Request, Response, request, response};
 //! use tower::{Layer, ServiceExt, service_fn};
-//! use tower_telemetry::{Convention, observe::{Exchange, ObserveLayer, Observer}};
+//! use tower_telemetry::{End, TelemetryLayer, observe::{Exchange, Observer}};
 //!
-//! #[derive(Clone)]
 //! struct AccessLog;
 //!
 //! impl Observer for AccessLog {
@@ -26,7 +23,7 @@
 //!         line.push_str(&format!(" {}", head.status));
 //!     }
 //!
-//!     fn on_end(&self, exchange: &Exchange, line: String) {
+//!     fn on_end(&self, exchange: &Exchange, _: &End<'_>, line: String) {
 //!         let error = exchange.facts().and_then(|facts| facts.error_type()).unwrap_or("-");
 //!         println!("{line} {:?} {error}", exchange.elapsed());
 //!     }
@@ -37,66 +34,88 @@
 //! let service = service_fn(|_: Request<()>| async {
 //!     Ok::<_, std::convert::Infallible>(Response::new(String::from("hello")))
 //! });
-//! let service = ObserveLayer::new(Convention::server(), AccessLog).layer(service);
+//! let service = TelemetryLayer::server().with_observer(AccessLog).layer(service);
 //! let response = service.oneshot(Request::new(())).await.unwrap();
 //! drop(response); // prints: GET / 200 OK 12.3µs cancelled
 //! # }
 //! ```
 
-mod attempts;
+mod attempt_count;
 mod body;
+mod claims;
 mod exchange;
 mod future;
 mod guard;
-mod once;
+mod layer;
+mod pair;
 mod service;
 
 use http::{request, response};
 
-pub(crate) use self::{attempts::Attempts, once::Signal};
+pub(crate) use self::{attempt_count::AttemptCount, claims::Claim};
 pub use self::{
-    body::ResponseBody,
-    exchange::Exchange,
-    future::ResponseFuture,
-    service::{Observe, ObserveLayer},
+    body::ResponseBody, exchange::Exchange, future::ResponseFuture, layer::ObserveLayer,
+    service::Observe,
 };
+use crate::end::End;
 
-/// Hears of the three moments of each exchange.
+/// Receives the three moments of each exchange.
 ///
-/// It sees heads, never `Request<B>`: nothing above the engine is generic over a body.
+/// Observers compose: `(A, B)` is an observer that behaves as if A's layer stood outside of B's.
+/// [`ObserveLayer::with_observer`] builds such a pair.
+///
+/// An observer sees heads, never a `Request<B>`, so it is not generic over bodies.
 ///
 /// # When it is called
 ///
-/// [`on_request`](Self::on_request) once, before the inner service is called;
-/// [`on_response`](Self::on_response) at most once, when the response head is there;
-/// [`on_end`](Self::on_end) exactly once, whatever happens, where `on_request` gave a state. Where it
-/// gave none, neither is called, and nothing is read of the response and the end: the convention's
-/// hooks for these don't run.
+/// - [`on_request`](Self::on_request) once, before the inner service is called.
+/// - [`on_response`](Self::on_response) at most once, when the response head arrives.
+/// - [`on_end`](Self::on_end) exactly once, whatever happens.
+///
+/// The last two are called only if `on_request` returned a state. If no observer of an exchange
+/// returned one, the response and the end are not read, and the hooks for them don't run.
 pub trait Observer {
-    /// What the observer keeps of an exchange from its request to its end.
+    /// The data that the observer keeps from the request to the end.
     type State;
 
-    /// A request is about to enter the service. Both `head` and the context that the service will
-    /// run under may be changed.
+    /// Called when a request enters. May change `head` and the context that the service runs under.
     ///
-    /// `None` where there is nothing to follow; a context that was set holds all the same.
+    /// Returns `None` to ignore the rest of the exchange. A context that was set stays.
     fn on_request(&self, exchange: &mut Exchange, head: &mut request::Parts)
     -> Option<Self::State>;
 
-    /// The service has answered; the body is still to come. `head` may be changed.
-    fn on_response(&self, exchange: &Exchange, state: &mut Self::State, head: &mut response::Parts);
+    /// Called when the response head arrives. May change `head`. Does nothing by default.
+    fn on_response(
+        &self,
+        exchange: &Exchange,
+        state: &mut Self::State,
+        head: &mut response::Parts,
+    ) {
+        let _ = (exchange, state, head);
+    }
 
-    /// The exchange is over.
+    /// Called when the exchange is over. `end` tells how it ended.
     ///
-    /// This may run inside `Drop`, also while a panic unwinds: it must not panic, and must not
-    /// attach a context, which panics while a thread is torn down.
-    fn on_end(&self, exchange: &Exchange, state: Self::State);
+    /// # Panics
+    ///
+    /// This may run inside `Drop`, even while a panic unwinds. A panic of this method is caught there
+    /// and goes no further. The method must not attach a context, because attaching panics while a
+    /// thread shuts down.
+    fn on_end(&self, exchange: &Exchange, end: &End<'_>, state: Self::State);
 
-    /// Whether it will ask most exchanges [when they began](Exchange::started_at).
+    /// A hint: return true if this observer usually calls [`Exchange::started_at`].
     ///
-    /// The system's clock then is read at once; else it is read when somebody asks, and the time since
-    /// the beginning, by the monotonic one, is taken off. An observer around another passes this on.
-    fn asks_for_time(&self) -> bool {
+    /// The wall clock is then read at the start. Otherwise it is read when `started_at` is called, and
+    /// the time since the start is subtracted.
+    fn reads_wall_clock(&self) -> bool {
         false
     }
+}
+
+/// Gives access to the observer `O` inside a composed observer.
+///
+/// [`ObserveLayer`] offers the options of each observer that it contains.
+pub trait Contains<O> {
+    /// Returns the observer to be configured.
+    fn observer_mut(&mut self) -> &mut O;
 }

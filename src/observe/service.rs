@@ -7,60 +7,24 @@ use std::{
 
 use http::{Request, Response};
 use http_body::Body;
-use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{Observer, ResponseBody, ResponseFuture, guard::Guard};
-use crate::convention::Convention;
+use crate::convention::rules::Rules;
 
-/// Puts an [`Observer`] around a service.
-#[derive(Debug)]
-pub struct ObserveLayer<O> {
-    shared: Arc<Shared<O>>,
-}
-
-/// What all services of a layer and their exchanges share, behind one pointer: services are cloned for
-/// each request.
+/// The state that a layer, its services and their exchanges share. It is behind one pointer because
+/// services are cloned for each request.
 #[derive(Debug, Clone)]
 pub(super) struct Shared<O> {
-    pub(super) convention: Convention,
+    pub(super) rules: Arc<Rules>,
     pub(super) observer: O,
 }
 
-impl<O> ObserveLayer<O> {
-    /// Makes a layer of an observer and the convention that its exchanges follow.
-    pub fn new(convention: Convention, observer: O) -> Self {
-        Self { shared: Arc::new(Shared { convention, observer }) }
-    }
-
-    /// The same layer with another observer.
-    pub(crate) fn map(self, change: impl FnOnce(O) -> O) -> Self
-    where
-        O: Clone,
-    {
-        let Shared { convention, observer } = Arc::unwrap_or_clone(self.shared);
-        Self::new(convention, change(observer))
-    }
-}
-
-impl<O> Clone for ObserveLayer<O> {
-    fn clone(&self) -> Self {
-        Self { shared: Arc::clone(&self.shared) }
-    }
-}
-
-impl<S, O> Layer<S> for ObserveLayer<O> {
-    type Service = Observe<S, O>;
-
-    fn layer(&self, inner: S) -> Self::Service {
-        Observe { inner, shared: Arc::clone(&self.shared) }
-    }
-}
-
-/// Tells an [`Observer`] of each exchange with the service inside.
+/// The service of an [`ObserveLayer`](super::ObserveLayer): calls an [`Observer`] for each exchange
+/// with the inner service.
 ///
-/// It works over any service of HTTP requests whose response body is a [`Body`]; requests may have
-/// a body of any type. Responses, errors and bodies pass through untouched.
+/// It works around any service of HTTP requests whose response body is a [`Body`]. Requests may have a
+/// body of any type. Responses, errors and bodies pass through unchanged.
 #[derive(Debug)]
 pub struct Observe<S, O> {
     inner: S,
@@ -68,17 +32,21 @@ pub struct Observe<S, O> {
 }
 
 impl<S, O> Observe<S, O> {
-    /// The service inside.
+    pub(super) fn new(inner: S, shared: Arc<Shared<O>>) -> Self {
+        Self { inner, shared }
+    }
+
+    /// Returns the inner service.
     pub fn get_ref(&self) -> &S {
         &self.inner
     }
 
-    /// The service inside, mutably.
+    /// Returns the inner service, mutably.
     pub fn get_mut(&mut self) -> &mut S {
         &mut self.inner
     }
 
-    /// Takes the service out.
+    /// Takes the inner service out.
     pub fn into_inner(self) -> S {
         self.inner
     }
@@ -107,7 +75,7 @@ where
     }
 
     fn call(&mut self, request: Request<ReqB>) -> Self::Future {
-        // An exporter's own calls: to record them would make more of them, without end.
+        // An exporter's own calls: recording them would cause more of them, endlessly.
         if opentelemetry::Context::is_current_telemetry_suppressed() {
             return ResponseFuture::new(self.inner.call(request), None);
         }

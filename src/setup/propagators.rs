@@ -8,7 +8,7 @@ use opentelemetry::{
 };
 
 use super::{SetupError, variables::Variables};
-use crate::propagation::{Baggage, GlobalW3c, Nothing, TraceContext};
+use crate::propagation::{Baggage, GlobalW3c, NoPropagation, TraceContext};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 enum Name {
@@ -40,7 +40,7 @@ impl Propagator {
             match name {
                 Name::TraceContext => Box::new(TraceContext::new()),
                 Name::Baggage => Box::new(Baggage::new()),
-                Name::None => Box::new(Nothing),
+                Name::None => Box::new(NoPropagation),
             }
         });
         let composite = TextMapCompositePropagator::new(propagators.collect());

@@ -9,7 +9,7 @@ use opentelemetry::KeyValue;
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{Convention, Route};
 
-use crate::support::{Script, Step::*, Telemetry};
+use crate::support::{AnyConvention, Script, Step::*, Telemetry};
 
 /// What was counted, by instrument and labels: how often, and which sum where that is no time.
 type Counts = BTreeMap<(String, Vec<String>), (u64, f64)>;
@@ -27,7 +27,7 @@ fn counts(telemetry: &Telemetry) -> Counts {
 }
 
 /// Many kinds of exchanges on so many routes, more than once, and the metrics of them.
-fn counted(convention: Convention, routes: usize, is_bound: bool) -> Counts {
+fn counted(convention: impl Into<AnyConvention>, routes: usize, is_bound: bool) -> Counts {
     let telemetry = Telemetry::new();
     let mut layer = telemetry.stack(convention);
     if is_bound {
@@ -67,9 +67,11 @@ fn counted(convention: Convention, routes: usize, is_bound: bool) -> Counts {
 #[test]
 fn they_count_the_same() {
     for convention in [
-        Convention::server(),
-        Convention::client(),
-        Convention::server().with_request_labels(|_| vec![KeyValue::new("tier", "gold")]),
+        Convention::server().into(),
+        Convention::client().into(),
+        AnyConvention::from(
+            Convention::server().with_request_labels(|_| vec![KeyValue::new("tier", "gold")]),
+        ),
     ] {
         let bound = counted(convention.clone(), 4, true);
         assert!(bound.len() > 8, "several series of several instruments: {bound:#?}");

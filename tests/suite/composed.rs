@@ -22,9 +22,8 @@ use opentelemetry_sdk::{
 };
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{
-    Convention, PropagationLayer, SpanLayer, TelemetryLayer,
+    Convention, End, PropagationLayer, SpanLayer, TelemetryLayer, TelemetryObserver,
     observe::{Exchange, ObserveLayer, Observer},
-    telemetry::TelemetryObserver,
 };
 
 use crate::support::{Telemetry, get, hello};
@@ -169,18 +168,18 @@ impl Observer for AccessLog {
         }
     }
 
-    fn on_end(&self, exchange: &Exchange, state: Self::State) {
+    fn on_end(&self, exchange: &Exchange, end: &End<'_>, state: Self::State) {
         let facts = exchange.facts().unwrap();
         let took = !exchange.elapsed().is_zero();
         *self.line.lock().unwrap() =
             format!("{:?} {:?} {took}", facts.status(), facts.error_type());
         if let Some(state) = state {
-            self.telemetry.on_end(exchange, state);
+            self.telemetry.on_end(exchange, end, state);
         }
     }
 
-    fn asks_for_time(&self) -> bool {
-        self.telemetry.asks_for_time()
+    fn reads_wall_clock(&self) -> bool {
+        self.telemetry.reads_wall_clock()
     }
 }
 
@@ -192,7 +191,7 @@ fn an_observer_of_ones_own_needs_no_provider() {
         let response = Response::builder().status(500).body(String::new());
         Ok::<_, Infallible>(response.unwrap())
     });
-    let service = ObserveLayer::new(Convention::server(), log).layer(fails);
+    let service = ObserveLayer::from_observer(Convention::server(), log).layer(fails);
     drop(service.oneshot(get("http://a/")).now_or_never().unwrap().unwrap());
     assert_eq!(*line.lock().unwrap(), "Some(500) Some(\"500\") true");
 }

@@ -17,11 +17,11 @@ use opentelemetry::{
 };
 use tower::{Layer, Service};
 use tower_telemetry::{
-    Convention,
+    Convention, End,
     observe::{Exchange, ObserveLayer, Observer},
 };
 
-use crate::support::{Telemetry, get};
+use crate::support::{AnyConvention, Telemetry, get};
 
 /// Notes which span is current: in the call, in polls of the future, in polls of the body.
 #[derive(Clone, Default)]
@@ -83,7 +83,7 @@ async fn in_the_body_after_the_end() {
 
 #[tokio::test]
 async fn in_the_call_in_the_future_and_in_the_body() {
-    for convention in [Convention::server(), Convention::client()] {
+    for convention in [AnyConvention::from(Convention::server()), Convention::client().into()] {
         let kind = match convention.side() {
             tower_telemetry::Side::Server => SpanKind::Server,
             _ => SpanKind::Client,
@@ -116,7 +116,7 @@ impl Observer for Passing {
         unreachable!("nobody follows");
     }
 
-    fn on_end(&self, _: &Exchange, (): ()) {
+    fn on_end(&self, _: &Exchange, _: &End<'_>, (): ()) {
         unreachable!("nobody follows");
     }
 }
@@ -124,7 +124,7 @@ impl Observer for Passing {
 #[tokio::test]
 async fn where_nobody_follows() {
     let (notes, span) = (Notes::default(), SpanId::from(7));
-    let layer = ObserveLayer::new(Convention::server(), Passing(span));
+    let layer = ObserveLayer::from_observer(Convention::server(), Passing(span));
     let response = layer.layer(notes.clone()).call(get("/")).await.unwrap();
     response.into_body().collect().await.unwrap();
     // And of a call that is never polled.

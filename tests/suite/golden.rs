@@ -6,19 +6,21 @@
 use std::{collections::BTreeMap, fmt::Write, io};
 
 use futures_util::FutureExt;
-use http::{Request, Response, Version};
+use http::{HeaderName, Request, Response, Version};
 use http_body_util::BodyExt;
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{AttemptsLayer, Convention, Route, TrustedProxies, UrlTemplate};
+use tower_telemetry::{AttemptsLayer, Convention, Route, Server, TrustedProxies, UrlTemplate};
 
-use crate::support::{Script, Step::*, Telemetry};
+use crate::support::{AnyConvention, Script, Step::*, Telemetry};
 
 const GOLDEN: &str = "tests/suite/golden/telemetry.txt";
 
 #[test]
 fn golden_telemetry() {
     let mut text = String::new();
-    for (side, convention) in [("server", server()), ("client", Convention::client())] {
+    let sides: [(&str, AnyConvention); 2] =
+        [("server", server().into()), ("client", Convention::client().into())];
+    for (side, convention) in sides {
         let telemetry = Telemetry::new();
         let mut service = telemetry.stack(convention).layer(service_fn(answer));
         for request in requests() {
@@ -61,15 +63,15 @@ fn golden_telemetry() {
     assert!(golden == text, "the telemetry is not that of {GOLDEN}; from line {changed:?} on");
 }
 
-fn server() -> Convention {
+fn server() -> Convention<Server> {
     Convention::server()
         .with_peer(|_| Some("192.0.2.5:4711".parse().unwrap()))
         .with_trusted_proxies(TrustedProxies::count(1))
         .with_route(|head| {
             head.uri.path().starts_with("/users/").then(|| Route::new("/users/{id}"))
         })
-        .with_request_headers(["x-tenant"])
-        .with_response_headers(["x-answer"])
+        .with_request_headers([HeaderName::from_static("x-tenant")])
+        .with_response_headers([HeaderName::from_static("x-answer")])
 }
 
 fn requests() -> Vec<Request<String>> {

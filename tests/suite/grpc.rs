@@ -1,5 +1,6 @@
 //! gRPC: a real tonic server and channel over a loopback socket.
 
+use http::HeaderName;
 use std::{
     convert::Infallible,
     future::{Ready, ready},
@@ -24,7 +25,7 @@ use tonic::{
 };
 use tonic_prost::ProstCodec;
 use tower::{Layer, ServiceBuilder, ServiceExt, service_fn};
-use tower_telemetry::{Convention, Protocol, filter};
+use tower_telemetry::{Convention, Protocol, Server as ServerSide, filter};
 
 use crate::support::{EXPECTED_PANIC, Telemetry, attribute, eventually, expect_panics, seconds};
 
@@ -158,7 +159,7 @@ impl Rig {
         Self::with(Convention::server()).await
     }
 
-    async fn with(convention: Convention) -> Self {
+    async fn with(convention: Convention<ServerSide>) -> Self {
         expect_panics();
         let server = Telemetry::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -312,9 +313,11 @@ async fn every_status() {
         ["UNKNOWN", "DEADLINE_EXCEEDED", "UNIMPLEMENTED", "INTERNAL", "UNAVAILABLE", "DATA_LOSS"];
     for (code, name) in (1..).zip(NAMES) {
         for kind in ["Unary", "ServerStream", "ClientStream", "Both"] {
-            let rig =
-                Rig::with(Convention::server().with_response_trailers(["x-trailer", "x-missing"]))
-                    .await;
+            let rig = Rig::with(Convention::server().with_response_trailers([
+                HeaderName::from_static("x-trailer"),
+                HeaderName::from_static("x-missing"),
+            ]))
+            .await;
             let method = format!("test.Echo/{kind}");
             let error = rig.call(&method, &format!("status:{code}")).await.unwrap_err();
             assert_eq!(error.code() as i32, code);
@@ -552,8 +555,12 @@ async fn a_broken_stream() {
 #[tokio::test]
 async fn metadata_by_an_explicit_list() {
     let convention = Convention::server()
-        .with_request_headers(["x-tenant", "trace-bin", "authorization"])
-        .with_response_headers(["content-type"]);
+        .with_request_headers([
+            HeaderName::from_static("x-tenant"),
+            HeaderName::from_static("trace-bin"),
+            HeaderName::from_static("authorization"),
+        ])
+        .with_response_headers([HeaderName::from_static("content-type")]);
     let rig = Rig::with(convention).await;
     let mut request = Request::new(String::from("hi"));
     request.metadata_mut().append("x-tenant", "one".parse().unwrap());
@@ -650,7 +657,7 @@ async fn a_client_that_is_a_proxy() {
 /// Health checks and reflection are left out in one line.
 #[tokio::test]
 async fn filters() {
-    let rig = Rig::with(Convention::server().with_filter(filter::no_grpc_probes)).await;
+    let rig = Rig::with(Convention::server().with_filter(filter::except_grpc_probes)).await;
     let channel = rig.channel().await;
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
     let request = tonic_health::pb::HealthCheckRequest::default();

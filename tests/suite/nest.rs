@@ -11,11 +11,11 @@ use http_body_util::BodyExt;
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{Convention, Route};
 
-use crate::support::{Script, Step::*, Telemetry};
+use crate::support::{AnyConvention, Script, Step::*, Telemetry};
 
 /// Requests of many kinds to the stack or to the nest, the telemetry as text, and which headers the
 /// service saw.
-fn telemetry(convention: Convention, nested: bool) -> (String, Vec<HeaderMap>) {
+fn telemetry(convention: AnyConvention, nested: bool) -> (String, Vec<HeaderMap>) {
     let telemetry = Telemetry::new();
     let seen = Arc::new(Mutex::new(Vec::new()));
     let service = service_fn({
@@ -98,11 +98,11 @@ fn telemetry(convention: Convention, nested: bool) -> (String, Vec<HeaderMap>) {
 #[test]
 fn the_stack_equals_the_nest() {
     for convention in [
-        Convention::server(),
-        Convention::client(),
-        Convention::server().with_public_endpoint().with_handler_labels(),
-        Convention::server().with_filter(|head| head.method != "GET"),
-        Convention::client().with_end_at_head(|_| true),
+        Convention::server().into(),
+        Convention::client().into(),
+        Convention::server().with_public_endpoint().with_handler_labels().into(),
+        Convention::server().with_filter(|head| head.method != "GET").into(),
+        AnyConvention::from(Convention::client().with_end_at_head(|_| true)),
     ] {
         let (stack, nest) = (telemetry(convention.clone(), false), telemetry(convention, true));
         assert!(stack.0.contains("span") && stack.0.contains("metric"), "something is compared");

@@ -11,12 +11,12 @@ use opentelemetry_sdk::trace::SpanData;
 use tower::{Layer, Service, ServiceExt, service_fn};
 use tower_telemetry::{Convention, Route};
 
-use crate::support::{Telemetry, get, hello};
+use crate::support::{AnyConvention, Telemetry, get, hello};
 
 #[tokio::test]
 async fn a_layer_met_twice_records_once() {
-    let (server, client) = (Convention::server, Convention::client);
-    for convention in [server, client] {
+    let server: fn() -> AnyConvention = || Convention::server().into();
+    for convention in [server, || Convention::client().into()] {
         let telemetry = Telemetry::new();
         let service = telemetry.stack(convention()).layer(service_fn(hello));
         let service = telemetry.stack(convention()).layer(service);

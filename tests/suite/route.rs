@@ -9,7 +9,7 @@ use futures_util::FutureExt;
 use http::{Request, StatusCode};
 use opentelemetry::trace::SpanKind;
 use tower::{Layer, Service, ServiceBuilder, ServiceExt, service_fn};
-use tower_telemetry::{Convention, Route, axum::RouteLayer};
+use tower_telemetry::{Convention, Route, integrations::RouteLayer};
 
 use crate::support::{EXPECTED_PANIC, Telemetry, attribute, expect_panics};
 

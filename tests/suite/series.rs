@@ -7,7 +7,7 @@ use http::{Request, Response, Version};
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{Convention, Route, Side, TelemetryLayer, UrlTemplate};
 
-use crate::support::Telemetry;
+use crate::support::{AnyConvention, Telemetry};
 
 /// What is sent, and how it is answered; unlike the first of them in one thing alone.
 #[derive(Clone, Copy)]
@@ -44,12 +44,12 @@ const UNLIKE_OF_SERVER: [Sent; 1] = [Sent { uri: "https://a:1/", ..FIRST }];
 const UNLIKE_OF_CLIENT: [Sent; 2] =
     [Sent { uri: "http://b:1/", ..FIRST }, Sent { uri: "http://a:2/", ..FIRST }];
 
-fn convention(side: Side) -> Convention {
+fn convention(side: Side) -> AnyConvention {
     match side {
         Side::Server => {
-            Convention::server().with_route(|head| head.extensions.get::<Route>().cloned())
+            Convention::server().with_route(|head| head.extensions.get::<Route>().cloned()).into()
         }
-        _ => Convention::client(),
+        _ => Convention::client().into(),
     }
 }
 

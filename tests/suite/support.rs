@@ -27,7 +27,66 @@ use opentelemetry_sdk::{
     propagation::{BaggagePropagator, TraceContextPropagator},
     trace::{InMemorySpanExporter, Sampler, SdkTracerProvider, SpanData},
 };
-use tower_telemetry::{Convention, MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer};
+use tower_telemetry::{
+    Client, Convention, ErrorKinds, MetricsLayer, MetricsObserver, PropagationLayer,
+    PropagationObserver, Server, Side, SpanLayer, SpanObserver, TelemetryLayer, TelemetryObserver,
+    observe::{ObserveLayer, Observer},
+};
+
+/// All sets of kinds that the features of this build offer.
+fn error_kinds() -> Vec<ErrorKinds> {
+    vec![
+        #[cfg(feature = "axum")]
+        ErrorKinds::AXUM,
+        #[cfg(feature = "hyper")]
+        ErrorKinds::HYPER,
+        #[cfg(feature = "reqwest")]
+        ErrorKinds::REQWEST,
+        #[cfg(feature = "reqwest-middleware")]
+        ErrorKinds::REQWEST_MIDDLEWARE,
+        #[cfg(feature = "rustls")]
+        ErrorKinds::RUSTLS,
+        #[cfg(feature = "tonic")]
+        ErrorKinds::TONIC,
+        #[cfg(feature = "tower")]
+        ErrorKinds::TOWER,
+    ]
+}
+
+/// A convention of either side, for tests that treat both alike.
+#[derive(Debug, Clone)]
+pub(crate) enum AnyConvention {
+    Server(Convention<Server>),
+    Client(Convention<Client>),
+}
+
+impl AnyConvention {
+    pub(crate) fn side(&self) -> Side {
+        match self {
+            Self::Server(_) => Side::Server,
+            Self::Client(_) => Side::Client,
+        }
+    }
+
+    pub(crate) fn layer<O: Observer + Default>(self) -> ObserveLayer<O> {
+        match self {
+            Self::Server(convention) => ObserveLayer::new(convention),
+            Self::Client(convention) => ObserveLayer::new(convention),
+        }
+    }
+}
+
+impl From<Convention<Server>> for AnyConvention {
+    fn from(convention: Convention<Server>) -> Self {
+        Self::Server(convention)
+    }
+}
+
+impl From<Convention<Client>> for AnyConvention {
+    fn from(convention: Convention<Client>) -> Self {
+        Self::Client(convention)
+    }
+}
 
 /// Providers of their own for each test, and what they were given.
 pub(crate) struct Telemetry {
@@ -56,24 +115,36 @@ impl Telemetry {
         }
     }
 
-    pub(crate) fn stack(&self, convention: Convention) -> TelemetryLayer {
-        TelemetryLayer::new(convention)
+    pub(crate) fn stack(&self, convention: impl Into<AnyConvention>) -> TelemetryLayer {
+        convention
+            .into()
+            .layer::<TelemetryObserver>()
+            .with_error_kinds(error_kinds())
             .with_propagator(propagator())
             .with_tracer_provider(&self.tracers)
             .with_meter_provider(&self.meters)
             .with_body_sizes()
     }
 
-    pub(crate) fn propagation(convention: Convention) -> PropagationLayer {
-        PropagationLayer::new(convention).with_propagator(propagator())
+    pub(crate) fn propagation(convention: impl Into<AnyConvention>) -> PropagationLayer {
+        convention.into().layer::<PropagationObserver>().with_propagator(propagator())
     }
 
-    pub(crate) fn span(&self, convention: Convention) -> SpanLayer {
-        SpanLayer::new(convention).with_tracer_provider(&self.tracers)
+    pub(crate) fn span(&self, convention: impl Into<AnyConvention>) -> SpanLayer {
+        convention
+            .into()
+            .layer::<SpanObserver>()
+            .with_error_kinds(error_kinds())
+            .with_tracer_provider(&self.tracers)
     }
 
-    pub(crate) fn metrics(&self, convention: Convention) -> MetricsLayer {
-        MetricsLayer::new(convention).with_meter_provider(&self.meters).with_body_sizes()
+    pub(crate) fn metrics(&self, convention: impl Into<AnyConvention>) -> MetricsLayer {
+        convention
+            .into()
+            .layer::<MetricsObserver>()
+            .with_error_kinds(error_kinds())
+            .with_meter_provider(&self.meters)
+            .with_body_sizes()
     }
 
     /// The spans that have ended, in the order of their ends.

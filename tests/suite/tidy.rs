@@ -1,10 +1,12 @@
-//! What the house promises of its own shape.
+//! The shape of the source: which module may use which, and how long a file may be.
 
-use std::{fs, path::Path};
+use std::{collections::BTreeMap, fs, path::Path};
 
-/// The rooms from the bottom up: each uses only those below it.
-const ROOMS: [&str; 11] = [
+/// The modules at the root from the bottom up. Each may use only those before it.
+const ROOT: [&str; 18] = [
     "percent",
+    "contain",
+    "providers",
     "end",
     "hash_trie",
     "traceparent",
@@ -14,89 +16,247 @@ const ROOMS: [&str; 11] = [
     "span",
     "metrics",
     "telemetry",
+    "attempts_layer",
+    "integrations",
+    "logs",
+    "prometheus",
+    "setup",
     "lib",
 ];
 
-/// Rooms that know of none above them, and none of each other.
-const SIGNALS: [&str; 3] = ["propagation", "span", "metrics"];
+/// Modules that must not know each other, although the order would allow it.
+const APART: [&[&str]; 2] = [
+    &["propagation", "span", "metrics"],
+    &[
+        "attempts_layer",
+        "logs",
+        "prometheus",
+        "span",
+        "metrics",
+        "telemetry",
+        "convention",
+        "observe",
+    ],
+];
 
-/// Rooms beside the layers, with what they may use.
-const BESIDE: [(&str, &[&str]); 7] = [
-    ("attempts", &["observe"]),
-    ("axum", &["convention"]),
-    ("logs", &[]),
-    ("prometheus", &[]),
-    ("reqwest", &["attempts", "convention", "observe", "telemetry"]),
-    ("reqwest_middleware", &["convention", "observe", "reqwest", "telemetry"]),
-    ("setup", &["logs", "percent", "prometheus", "propagation"]),
+/// The modules of `APART[1]` that may use each other: everything up to the layers.
+const LAYERS: [&str; 5] = ["convention", "observe", "span", "metrics", "telemetry"];
+
+/// The files of `convention/` from the bottom up. Each may use only those before it.
+const CONVENTION: [&str; 42] = [
+    "names",
+    "side",
+    "protocol",
+    "values",
+    "attribute_set",
+    "labels",
+    "route",
+    "request_body",
+    "filter",
+    "instruments",
+    "parties/scheme",
+    "parties/address",
+    "parties/hosts",
+    "parties/forwarded_header",
+    "parties/forwarded",
+    "parties",
+    "error/chain",
+    "error/kinds",
+    "error/classify",
+    "error",
+    "http/method",
+    "options",
+    "cache/interner",
+    "cache/rpc_methods",
+    "cache/templates",
+    "cache",
+    "rules",
+    "grpc/code",
+    "grpc/deadline",
+    "grpc/call",
+    "grpc/outcome",
+    "facts",
+    "http/status",
+    "http/url",
+    "http/http_attributes",
+    "http",
+    "grpc/rpc_attributes",
+    "grpc",
+    "read",
+    "emit",
+    "series_key",
+    "builder",
 ];
 
 #[test]
-fn dependencies_point_down() {
+fn root_modules_use_only_lower_ones() {
     let mut edges = 0;
     for (file, text) in sources(Path::new("src")) {
-        let room = room(&file);
-        for used in used_rooms(&text) {
-            if used == room {
+        let module = module_of(&file, "src/").split('/').next().unwrap().to_owned();
+        for path in paths(&text, "crate::") {
+            let used = path.split("::").next().unwrap();
+            if used == module || module == "lib" {
                 continue;
             }
             edges += 1;
-            let at = |room: &str| ROOMS.iter().position(|r| *r == room);
-            let allowed = match BESIDE.iter().find(|(beside, _)| *beside == room) {
-                Some((_, allowed)) => allowed.contains(&used.as_str()),
-                None => {
-                    at(&used).zip(at(&room)).is_some_and(|(used, room)| used < room)
-                        && !(SIGNALS.contains(&room.as_str()) && SIGNALS.contains(&used.as_str()))
-                }
+            let place = |name: &str| ROOT.iter().position(|known| *known == name);
+            let (Some(from), Some(to)) = (place(&module), place(used)) else {
+                panic!("{file}: {module} uses {used}: add both to the order");
             };
-            let is_room = at(&used).is_some() || BESIDE.iter().any(|(beside, _)| *beside == used);
-            assert!(allowed && is_room, "{file}: {room} uses {used}, which is not below it");
+            assert!(to < from, "{file}: {module} uses {used}, which is not below it");
+            let is_layer = |name: &str| LAYERS.contains(&name);
+            let apart = APART.iter().enumerate().any(|(i, group)| {
+                let both = group.contains(&module.as_str()) && group.contains(&used);
+                both && !(i == 1 && (is_layer(&module) || module == "attempts_layer"))
+            });
+            assert!(!apart, "{file}: {module} must not know {used}");
         }
     }
-    assert!(edges > 10, "the test has seen the edges");
+    assert!(edges > 60, "the test has seen {edges} edges");
 }
 
-/// The rooms that a file names by `crate::`.
-fn used_rooms(text: &str) -> Vec<String> {
+#[test]
+fn files_of_the_convention_use_only_lower_ones() {
+    floors("convention", &CONVENTION, &["mod", "server", "client", "hooks"], 80);
+}
+
+/// Checks that each file of a folder uses only files before it in `order`. The files in `top` may use
+/// all of them.
+fn floors(folder: &str, order: &[&str], top: &[&str], min_edges: usize) {
+    let root = format!("src/{folder}/");
+    let files: BTreeMap<String, String> = sources(Path::new(&root))
+        .into_iter()
+        .map(|(file, text)| (module_of(&file, &root), text))
+        .collect();
+    let place = |name: &str| order.iter().position(|known| *known == name);
+    let mut edges = 0;
+    for (module, text) in &files {
+        if top.contains(&module.as_str()) {
+            continue;
+        }
+        let from = place(module);
+        let from = from.unwrap_or_else(|| panic!("{folder}: add {module} to the order"));
+        for used in used_files(module, folder, text, &files) {
+            edges += 1;
+            let to = place(&used).unwrap_or_else(|| panic!("{module} uses {used}, a top file"));
+            assert!(to < from, "{folder}: {module} uses {used}, which is not below it");
+        }
+    }
+    assert!(edges > min_edges, "{folder}: the test has seen {edges} edges");
+}
+
+/// Returns the files of a folder that a file of it uses.
+fn used_files(
+    module: &str,
+    folder: &str,
+    text: &str,
+    files: &BTreeMap<String, String>,
+) -> Vec<String> {
+    let parent: Vec<&str> = module.split('/').collect();
+    let parent = &parent[..parent.len() - 1];
+    let mut used = Vec::new();
+    let crate_root = format!("crate::{folder}::");
+    // A file `a/b` names its folder `super::` and the root `super::super::`; `a/mod` is the module `a`.
+    let is_folder = files.keys().any(|file| file.starts_with(&format!("{module}/")));
+    let mut roots = vec![(crate_root.as_str(), Vec::new()), ("super::", parent.to_vec())];
+    if is_folder {
+        roots.push(("self::", module.split('/').collect()));
+    }
+    for (prefix, base) in roots {
+        for path in paths(text, prefix) {
+            let segments: Vec<&str> = base.iter().copied().chain(path.split("::")).collect();
+            // The longest prefix that is a file.
+            let file = (1..=segments.len().min(2))
+                .rev()
+                .map(|len| segments[..len].join("/"))
+                .find(|file| files.contains_key(file));
+            used.extend(file.filter(|file| file != module));
+        }
+    }
+    used
+}
+
+/// Returns the paths behind `prefix` in the code of a file, one for each name in braces.
+fn paths(text: &str, prefix: &str) -> Vec<String> {
     let code: String = text
         .lines()
-        .map(|line| line.trim_start())
+        .map(str::trim_start)
         .filter(|line| !line.starts_with("//"))
         .collect::<Vec<_>>()
         .join(" ");
     let code = code.split("#[cfg(test)] mod tests").next().unwrap();
-    let mut rooms = Vec::new();
-    for (at, _) in code.match_indices("crate::") {
-        let rest = &code[at + "crate::".len()..];
-        if let Some(list) = rest.strip_prefix('{') {
-            // The names at the first depth of `crate::{a::{b, c}, d}`.
-            let mut depth = 0;
-            let mut name = String::new();
-            for c in list.chars() {
-                match c {
-                    '{' => depth += 1,
-                    '}' if depth == 0 => break,
-                    '}' => depth -= 1,
-                    ',' if depth == 0 => rooms.push(std::mem::take(&mut name)),
-                    c if depth == 0 => name.push(c),
-                    _ => {}
-                }
-            }
-            rooms.push(name);
-        } else {
-            rooms.push(rest.chars().take_while(|c| c.is_alphanumeric() || *c == '_').collect());
+    let code = code.split("mod tests {").next().unwrap();
+    let mut paths = Vec::new();
+    for (at, _) in code.match_indices(prefix) {
+        // `super::` inside `super::super::` is counted once, as the outer one.
+        if code[..at].ends_with("::") || code[..at].ends_with(|c: char| c.is_alphanumeric()) {
+            continue;
         }
+        expand(&code[at + prefix.len()..], "", &mut paths);
     }
-    rooms
-        .iter()
-        .map(|name| name.trim().split("::").next().unwrap().to_owned())
-        .filter(|name| !name.is_empty())
-        .collect()
+    paths
 }
 
-fn room(file: &str) -> String {
-    let path = file.trim_start_matches("src/");
-    path.split(['/', '.']).next().unwrap().to_owned()
+/// Expands `a::{b, c::{d, e}}` to `a::b`, `a::c::d`, `a::c::e`. Returns the rest of the text.
+fn expand<'a>(text: &'a str, base: &str, paths: &mut Vec<String>) -> &'a str {
+    let text = text.trim_start();
+    if let Some(mut list) = text.strip_prefix('{') {
+        loop {
+            list = expand(list, base, paths).trim_start();
+            match list.chars().next() {
+                Some(',') => list = list[1..].trim_start(),
+                Some('}') => return &list[1..],
+                // An alias, `a as b`.
+                Some(_) => list = list.trim_start_matches(|c| c != ',' && c != '}'),
+                None => return list,
+            }
+            if let Some(rest) = list.strip_prefix('}') {
+                return rest;
+            }
+        }
+    }
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_').unwrap_or(text.len());
+    let name = &text[..end];
+    if name.is_empty() {
+        return text;
+    }
+    let path = if base.is_empty() { name.to_owned() } else { format!("{base}::{name}") };
+    match text[end..].strip_prefix("::") {
+        Some(rest) => expand(rest, &path, paths),
+        None => {
+            paths.push(path);
+            &text[end..]
+        }
+    }
+}
+
+/// Returns the module of a file, without the root and without `mod.rs`.
+fn module_of(file: &str, root: &str) -> String {
+    let path = file.strip_prefix(root).unwrap().trim_end_matches(".rs");
+    path.strip_suffix("/mod").unwrap_or(path).to_owned()
+}
+
+/// A longer file holds two ideas.
+#[test]
+fn files_are_short() {
+    for (file, text) in sources(Path::new("src")) {
+        let lines = text.lines().count();
+        assert!(lines <= 350, "{file} has {lines} lines");
+    }
+}
+
+#[test]
+fn file_names_are_unique() {
+    let mut names = BTreeMap::new();
+    for (file, _) in sources(Path::new("src")) {
+        let name = file.rsplit('/').next().unwrap().to_owned();
+        if name == "mod.rs" {
+            continue;
+        }
+        if let Some(other) = names.insert(name, file.clone()) {
+            panic!("{file} and {other} have the same name");
+        }
+    }
 }
 
 fn sources(folder: &Path) -> Vec<(String, String)> {
@@ -112,16 +272,16 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
     sources
 }
 
-/// A change of the golden telemetry is told under *Telemetry*.
+/// A change of the golden telemetry needs a line under *Telemetry*.
 #[test]
-fn the_changelog_tells_of_telemetry() {
+fn the_changelog_names_the_golden_telemetry() {
     let changelog = fs::read_to_string("CHANGELOG.md").unwrap();
     assert!(changelog.contains("### Telemetry"));
     let golden = fs::read("tests/suite/golden/telemetry.txt").unwrap();
-    // FNV-1a: any change of the text changes the line that the changelog must carry.
+    // FNV-1a: any change of the text changes the line that the changelog must have.
     let sum = golden.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
         (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
     });
     let line = format!("golden telemetry {sum:016x}");
-    assert!(changelog.contains(&line), "CHANGELOG.md, under Telemetry, has to name: {line}");
+    assert!(changelog.contains(&line), "CHANGELOG.md must have under Telemetry: {line}");
 }

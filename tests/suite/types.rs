@@ -3,13 +3,10 @@
 use http::{Request, Response};
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use tower_telemetry::{
-    Convention, Labels, MetricsLayer, PropagationLayer, Route, SpanLayer, TelemetryLayer,
-    TrustedProxies,
-    metrics::MetricsObserver,
+    Client, Convention, Labels, MetricsLayer, MetricsObserver, PropagationLayer,
+    PropagationObserver, Route, Server, SpanLayer, SpanObserver, TelemetryLayer, TelemetryObserver,
+    TelemetryService, TrustedProxies,
     observe::{Observe, ObserveLayer, ResponseBody, ResponseFuture},
-    propagation::PropagationObserver,
-    span::SpanObserver,
-    telemetry::TelemetryObserver,
 };
 
 use crate::support::Script;
@@ -27,10 +24,10 @@ struct Fields<S: Service<Request<String>>> {
     propagation: Observe<S, PropagationObserver>,
     span: Observe<S, SpanObserver>,
     metrics: Observe<S, MetricsObserver>,
-    telemetry: Observe<S, TelemetryObserver>,
+    telemetry: TelemetryService<S>,
     future: ResponseFuture<S::Future, TelemetryObserver>,
     body: ResponseBody<Script, TelemetryObserver>,
-    other: (Convention, Labels, Route, TrustedProxies),
+    other: (Convention<Server>, Convention<Client>, Labels, Route, TrustedProxies),
 }
 
 #[test]
@@ -41,7 +38,8 @@ fn auto_traits() {
     is_thread_safe::<TelemetryLayer>();
     is_thread_safe::<ObserveLayer<TelemetryObserver>>();
     is_thread_safe::<Observe<Inner, TelemetryObserver>>();
-    is_thread_safe::<Convention>();
+    is_thread_safe::<Convention<Server>>();
+    is_thread_safe::<Convention<Client>>();
     is_thread_safe::<Labels>();
     is_thread_safe::<Route>();
     is_thread_safe::<TrustedProxies>();

@@ -7,7 +7,10 @@ use tower::{
     retry::{Policy, RetryLayer},
 };
 use tower_http::follow_redirect::FollowRedirectLayer;
-use tower_telemetry::{AttemptsLayer, reqwest::Client, reqwest_middleware::TelemetryMiddleware};
+use tower_telemetry::{
+    AttemptsLayer,
+    integrations::{ReqwestClient, TelemetryMiddleware},
+};
 
 use super::{Server, builder, layer, plain};
 use crate::support::{Telemetry, attribute};
@@ -105,7 +108,7 @@ async fn redirects_around_reqwest() {
     let telemetry = Telemetry::new();
     let inner = builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
     let layers = ServiceBuilder::new().layer(FollowRedirectLayer::new()).layer(layer(&telemetry));
-    let client = Client::with_layer(inner, layers.into_inner());
+    let client = ReqwestClient::with_layer(inner, layers.into_inner());
     let answer = client.get(format!("http://{address}/redirect/ok")).send().await.unwrap();
     assert_eq!(answer.url().path(), "/ok");
     assert_eq!(answer.text().await.unwrap(), "ok");
@@ -117,7 +120,7 @@ async fn redirects_around_reqwest() {
 async fn redirects_inside_reqwest() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     let url = format!("http://{address}/redirect/ok");
     let answer = client.get(&url).send().await.unwrap();
     assert_eq!(answer.url().path(), "/ok");

@@ -1,5 +1,6 @@
 //! Calls as their users make them.
 
+use http::HeaderName;
 use std::time::Duration;
 
 use futures_util::{StreamExt, stream};
@@ -8,7 +9,8 @@ use hyper_util::{client::legacy::Client as HyperClient, rt::TokioExecutor};
 use opentelemetry::trace::SpanKind;
 use tower::{Layer, ServiceExt};
 use tower_telemetry::{
-    Convention, UrlTemplate, reqwest::Client, reqwest_middleware::TelemetryMiddleware,
+    Convention, UrlTemplate,
+    integrations::{ReqwestClient, TelemetryMiddleware},
 };
 
 use super::{Server, layer, plain};
@@ -19,7 +21,7 @@ use crate::support::{Telemetry, attribute, eventually};
 async fn as_pleasant_as_reqwest() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     let echo = format!("http://{address}/echo");
 
     let order = serde_json::json!({ "amount": 3 });
@@ -63,13 +65,13 @@ async fn as_pleasant_as_reqwest() {
 #[tokio::test]
 async fn a_relative_url() {
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     for url in ["/users/7", "", "http://", "not a url"] {
         assert!(client.get(url).send().await.unwrap_err().is_builder(), "{url}");
     }
     assert!(telemetry.spans().is_empty());
     // The service itself is asked for one that is a path alone.
-    let service = tower_telemetry::reqwest::HttpService::default();
+    let service = tower_telemetry::integrations::ReqwestService::default();
     let service = layer(&telemetry).layer(service);
     let request = http::Request::get("/users/7").body(reqwest::Body::default()).unwrap();
     assert!(service.oneshot(request).await.unwrap_err().is_builder());
@@ -95,7 +97,7 @@ async fn templates() {
     };
     for template in [None, Some("/ok/{id}")] {
         let telemetry = Telemetry::new();
-        let client = Client::with_layer(plain(), layer(&telemetry));
+        let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
         let request = client.get(&url);
         let request = match template {
             Some(template) => request.template(template),
@@ -126,7 +128,7 @@ async fn the_end() {
     for at_head in [false, true] {
         let telemetry = Telemetry::new();
         let convention = Convention::client().with_end_at_head(move |_| at_head);
-        let client = Client::with_layer(plain(), telemetry.stack(convention));
+        let client = ReqwestClient::with_layer(plain(), telemetry.stack(convention));
         let answer = client.get(&url).send().await.unwrap();
         assert_eq!(telemetry.spans().len(), usize::from(at_head));
         answer.bytes().await.unwrap();
@@ -139,7 +141,7 @@ async fn the_end() {
 async fn cancelled_at_random() {
     let (_server, address) = Server::start().await;
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     let calls = (0..200_u64).map(|i| {
         let client = client.clone();
         tokio::spawn(async move {
@@ -169,7 +171,7 @@ async fn credentials() {
     let url = format!("http://user:s3cret@{address}/ok?X-Amz-Signature=s3cret&sig=s3cret");
     let telemetry = Telemetry::new();
 
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     client.get(&url).bearer_auth("s3cret").send().await.unwrap().bytes().await.unwrap();
     let client = reqwest_middleware::ClientBuilder::new(plain())
         .with(TelemetryMiddleware::with_layer(layer(&telemetry)))
@@ -185,10 +187,13 @@ async fn credentials() {
         .unwrap();
     // Also where the call fails, for reqwest's errors carry the URL.
     let refused = url.replace(&address.port().to_string(), "1");
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     client.get(&refused).send().await.unwrap_err();
     let client = HyperClient::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
-    let convention = Convention::client().with_request_headers(["authorization", "cookie"]);
+    let convention = Convention::client().with_request_headers([
+        HeaderName::from_static("authorization"),
+        HeaderName::from_static("cookie"),
+    ]);
     let client = telemetry.stack(convention).layer(client);
     let request =
         http::Request::get(&url).header("authorization", "s3cret").header("cookie", "s3cret");

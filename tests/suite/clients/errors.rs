@@ -13,7 +13,7 @@ use tokio::{
     net::TcpListener,
 };
 use tower::{Layer, ServiceExt, service_fn};
-use tower_telemetry::{reqwest::Client, reqwest_middleware::TelemetryMiddleware};
+use tower_telemetry::integrations::{ReqwestClient, TelemetryMiddleware};
 
 use super::{Server, builder, layer, plain};
 use crate::support::{Telemetry, attribute, seconds};
@@ -52,7 +52,7 @@ async fn closing() -> SocketAddr {
 /// Calls through each client, and checks what all of them make of it.
 async fn each(url: &str, build: impl Fn() -> reqwest::ClientBuilder, expected: Option<&str>) {
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(build().build().unwrap(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(build().build().unwrap(), layer(&telemetry));
     if let Ok(answer) = client.get(url).send().await {
         let _ = answer.bytes().await;
     }
@@ -91,7 +91,7 @@ async fn by_the_network() {
     // Less than was announced.
     hyper(&format!("http://{}/", closing().await), Some("unexpected_eof")).await;
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     let url = format!("http://{}/", closing().await);
     client.get(url).send().await.unwrap().bytes().await.unwrap_err();
     check(&telemetry, Some("unexpected_eof"));
@@ -178,17 +178,17 @@ async fn by_the_caller() {
     let soon = Duration::from_millis(30);
 
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     assert!(tokio::time::timeout(soon, client.get(url("never")).send()).await.is_err());
     check(&telemetry, None);
 
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     drop(client.get(url("endless")).send().await.unwrap());
     check(&telemetry, None);
 
     let telemetry = Telemetry::new();
-    let client = Client::with_layer(plain(), layer(&telemetry));
+    let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     let mut answer = client.get(url("endless")).send().await.unwrap();
     assert_eq!(answer.chunk().await.unwrap().unwrap(), "first");
     tokio::select! {

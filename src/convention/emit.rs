@@ -1,0 +1,156 @@
+//! From facts to span names, attributes and labels, by the rules of HTTP or of gRPC.
+
+use std::borrow::Cow;
+
+use http::{request, response};
+use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanKind};
+
+use super::{
+    attribute_set::{self, AttributeSet, EndAttributes},
+    facts::Facts,
+    grpc::rpc_attributes,
+    http::http_attributes,
+    names, read,
+    rules::Rules,
+    side::Side,
+    values,
+};
+
+/// Returns the scope of this crate: its name, its version, and the schema of the conventions.
+pub(crate) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(names::SCHEMA_URL)
+        .build()
+}
+
+pub(crate) fn span_kind(side: Side) -> SpanKind {
+    match side {
+        Side::Server => SpanKind::Server,
+        Side::Client => SpanKind::Client,
+    }
+}
+
+/// Returns the name that the user's hook gives to the span. It stays until the end.
+pub(crate) fn custom_span_name(rules: &Rules, head: &request::Parts) -> Option<Cow<'static, str>> {
+    rules.options.span_name.as_ref().and_then(|hook| hook(head))
+}
+
+/// Returns the name of a span at its creation.
+pub(crate) fn span_name(facts: &Facts) -> Cow<'static, str> {
+    match &facts.call {
+        Some(call) => rpc_attributes::span_name(call),
+        None => http_attributes::span_name(facts),
+    }
+}
+
+/// Returns the new name of a span at its end, if it changes.
+pub(crate) fn final_span_name(facts: &Facts, had_route: bool) -> Option<Cow<'static, str>> {
+    match &facts.call {
+        Some(call) => call.is_unrecognized().then(|| rpc_attributes::span_name(call)),
+        None => (!had_route && facts.route.is_some()).then(|| http_attributes::span_name(facts)),
+    }
+}
+
+/// Returns the attributes of a span at its creation, where samplers see them.
+pub(crate) fn request_attributes(
+    rules: &Rules,
+    facts: &Facts,
+    head: &request::Parts,
+) -> Vec<KeyValue> {
+    let read;
+    let parties = match &facts.parties {
+        Some(parties) => parties,
+        None => {
+            read = read::parties(rules, facts, head);
+            &read
+        }
+    };
+    let mut attributes = Vec::with_capacity(SPAN_ATTRIBUTES);
+    match &facts.call {
+        Some(call) => rpc_attributes::push_request(rules, &mut attributes, call, parties, head),
+        None => http_attributes::push_request(rules, &mut attributes, facts, parties, head),
+    }
+    if let Some(hook) = &rules.options.request_attributes {
+        for attribute in hook(head) {
+            attribute_set::set(&mut attributes, attribute);
+        }
+    }
+    attributes
+}
+
+/// Returns what the response head adds to a span beyond its status.
+pub(crate) fn response_attributes(
+    rules: &Rules,
+    facts: &Facts,
+    head: &response::Parts,
+) -> Vec<KeyValue> {
+    let options = &rules.options;
+    let mut attributes = Vec::new();
+    if options.response_headers.is_empty() && options.response_attributes.is_none() {
+        return attributes;
+    }
+    let prefix = match &facts.call {
+        Some(_) => names::RPC_RESPONSE_HEADER,
+        None => names::HTTP_RESPONSE_HEADER,
+    };
+    let (names, limit) = (&options.response_headers, options.value_limit);
+    values::capture_headers(&mut attributes, prefix, names, &head.headers, limit);
+    if let Some(hook) = &options.response_attributes {
+        attributes.extend(hook(head));
+    }
+    attributes
+}
+
+/// Returns what a span gets at its end. The route is part of it unless the span `had_route` at its
+/// creation.
+pub(crate) fn end_attributes(rules: &Rules, facts: &Facts, had_route: bool) -> EndAttributes {
+    let mut attributes = EndAttributes::new();
+    match &facts.call {
+        Some(call) => rpc_attributes::push_end(rules, &mut attributes, call),
+        None => http_attributes::push_end(rules, &mut attributes, facts, had_route),
+    }
+    push_error_type(facts, &mut attributes);
+    push_own_labels(facts, &mut attributes);
+    attributes
+}
+
+/// Returns the labels of active requests, which are known when a request begins. gRPC has no such
+/// metric.
+pub(crate) fn active_labels(rules: &Rules, facts: &Facts) -> AttributeSet {
+    let mut labels = AttributeSet::new();
+    if facts.call.is_none() {
+        http_attributes::push_active_labels(rules, &mut labels, facts);
+    }
+    labels
+}
+
+/// Returns the labels of the duration and of the body sizes.
+pub(crate) fn end_labels(rules: &Rules, facts: &Facts) -> AttributeSet {
+    let mut labels = active_labels(rules, facts);
+    match &facts.call {
+        Some(call) => rpc_attributes::push_labels(rules, &mut labels, facts, call),
+        None => http_attributes::push_end_labels(rules, &mut labels, facts),
+    }
+    push_error_type(facts, &mut labels);
+    push_own_labels(facts, &mut labels);
+    labels
+}
+
+fn push_error_type(facts: &Facts, attributes: &mut impl Extend<KeyValue>) {
+    let error_type = facts.error_type.as_ref();
+    attributes.extend(error_type.map(|kind| KeyValue::new(names::ERROR_TYPE, kind.clone())));
+}
+
+fn push_own_labels<A>(facts: &Facts, attributes: &mut A)
+where
+    A: std::ops::DerefMut<Target = [KeyValue]> + Extend<KeyValue>,
+{
+    for label in facts.own_labels.iter().flat_map(|own| &own.labels) {
+        attribute_set::set(attributes, label.clone());
+    }
+}
+
+/// Room for the usual attributes of a span, those of its end included, so that the vector does not
+/// grow.
+const SPAN_ATTRIBUTES: usize = 16;

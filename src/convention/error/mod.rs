@@ -1,0 +1,5 @@
+//! From any error to `error.type`.
+
+pub(super) mod chain;
+pub(super) mod classify;
+pub(super) mod kinds;

@@ -1,0 +1,137 @@
+//! The facts of a gRPC call.
+
+use std::{sync::Arc, time::Duration};
+
+use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request, response};
+use opentelemetry::{KeyValue, Value};
+
+use super::{
+    code::{Code, GRPC_STATUS},
+    deadline,
+};
+use crate::{
+    convention::{names, rules::Rules, side::Side, values},
+    percent,
+};
+
+/// What is known of a gRPC call so far.
+#[derive(Debug)]
+pub(crate) struct Call {
+    /// `package.Service/Method`, as the caller wrote it.
+    pub(super) path: String,
+    /// The method, if it is known to exist.
+    pub(super) method: Option<Arc<str>>,
+    pub(super) deadline: Option<Duration>,
+    pub(super) answer: Option<Answer>,
+    pub(super) status: Option<Code>,
+    message: Option<String>,
+    pub(super) trailers: Vec<KeyValue>,
+}
+
+/// What the response head says.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Answer {
+    pub(super) http_status: StatusCode,
+    pub(super) is_grpc: bool,
+    /// A message follows, so that the method itself has answered.
+    pub(super) has_begun: bool,
+}
+
+/// Returns true if a request is a gRPC call.
+pub(crate) fn is_call(head: &request::Parts) -> bool {
+    head.method == Method::POST && has_grpc_content_type(&head.headers)
+}
+
+/// gRPC-Web does not count: its status is inside the body, where only its own layer reads it.
+fn has_grpc_content_type(headers: &HeaderMap) -> bool {
+    let Some(content_type) = headers.get(header::CONTENT_TYPE).map(HeaderValue::as_bytes) else {
+        return false;
+    };
+    match content_type.split_at_checked(GRPC.len()) {
+        Some((start, rest)) => {
+            start.eq_ignore_ascii_case(GRPC)
+                && matches!(rest.first(), None | Some(b'+' | b';' | b' '))
+        }
+        None => false,
+    }
+}
+
+impl Call {
+    pub(crate) fn read(rules: &Rules, head: &request::Parts) -> Self {
+        let path = rules.truncated(head.uri.path().trim_start_matches('/'));
+        let method = match rules.side() {
+            // The program itself chooses what its client calls.
+            Side::Client => is_listed(rules, path).then(|| rules.caches.strings.intern(path)),
+            Side::Server => None,
+        };
+        Self {
+            path: path.to_owned(),
+            method,
+            deadline: deadline::deadline(&head.headers),
+            answer: None,
+            status: None,
+            message: None,
+            trailers: Vec::new(),
+        }
+    }
+
+    pub(crate) fn read_response(&mut self, rules: &Rules, head: &response::Parts) {
+        let has_status = head.headers.contains_key(GRPC_STATUS);
+        let is_grpc = has_status || has_grpc_content_type(&head.headers);
+        let has_begun = is_grpc && !has_status;
+        self.answer = Some(Answer { http_status: head.status, is_grpc, has_begun });
+        if has_status {
+            self.read_trailers(rules, &head.headers);
+        }
+    }
+
+    pub(super) fn read_trailers(&mut self, rules: &Rules, trailers: &HeaderMap) {
+        self.status = Code::of_headers(trailers);
+        let message = trailers.get(GRPC_MESSAGE).map(HeaderValue::as_bytes);
+        self.message = message.map(|message| rules.truncated(&percent::decode(message)).to_owned());
+        self.trailers.clear();
+        values::capture_headers(
+            &mut self.trailers,
+            names::RPC_RESPONSE_TRAILER,
+            &rules.options.response_trailers,
+            trailers,
+            rules.options.value_limit,
+        );
+    }
+
+    /// Returns the decoded `grpc-message`.
+    pub(crate) fn message(&self) -> Option<&str> {
+        self.message.as_deref()
+    }
+
+    /// Returns true if the status is still to come, in the trailers.
+    pub(crate) fn awaits_status(&self) -> bool {
+        self.status.is_none()
+    }
+
+    /// Returns true if the method is not known to exist.
+    pub(crate) fn is_unrecognized(&self) -> bool {
+        self.method.is_none()
+    }
+
+    /// Returns the value of `rpc.method`.
+    pub(super) fn method_value(&self) -> Value {
+        match &self.method {
+            Some(method) => Arc::clone(method).into(),
+            None => names::OTHER.into(),
+        }
+    }
+}
+
+/// Returns true if the user's list has the method or its service, or if there is no list.
+pub(super) fn is_listed(rules: &Rules, path: &str) -> bool {
+    let service = path.split_once('/').map(|(service, _)| service);
+    rules
+        .options
+        .known_services
+        .as_ref()
+        .is_none_or(|known| known.iter().any(|known| *known == path || Some(&**known) == service))
+}
+
+const GRPC: &[u8] = b"application/grpc";
+const GRPC_MESSAGE: &str = "grpc-message";

@@ -1,0 +1,78 @@
+//! Span names, attributes and labels of gRPC calls.
+
+use std::borrow::Cow;
+
+use http::request;
+use opentelemetry::KeyValue;
+
+use super::call::Call;
+use crate::convention::{
+    attribute_set::{AttributeSet, EndAttributes},
+    facts::Facts,
+    names,
+    parties::Parties,
+    rules::Rules,
+    side::Side,
+    values,
+};
+
+/// Returns the method, else `grpc`. Until the end the caller's path stands for the method, so that
+/// samplers see it.
+pub(crate) fn span_name(call: &Call) -> Cow<'static, str> {
+    match (&call.method, call.status) {
+        (Some(method), _) => Cow::Owned(String::from(&**method)),
+        (None, None) if !call.path.is_empty() => Cow::Owned(call.path.clone()),
+        (None, _) => Cow::Borrowed(GRPC),
+    }
+}
+
+/// Adds the attributes that a span has at its creation.
+pub(crate) fn push_request(
+    rules: &Rules,
+    attributes: &mut Vec<KeyValue>,
+    call: &Call,
+    parties: &Parties,
+    head: &request::Parts,
+) {
+    attributes.push(KeyValue::new(names::RPC_SYSTEM_NAME, GRPC));
+    if rules.side() == Side::Client {
+        push_method(attributes, call);
+    }
+    parties.push_server(attributes);
+    parties.push_peer(attributes);
+    let (names, limit) = (&rules.options.request_headers, rules.options.value_limit);
+    values::capture_headers(attributes, names::RPC_REQUEST_HEADER, names, &head.headers, limit);
+}
+
+/// Adds the attributes that a span gets at its end.
+pub(crate) fn push_end(rules: &Rules, attributes: &mut EndAttributes, call: &Call) {
+    if rules.side() == Side::Server {
+        // The SDK can't remove an attribute, so a server's method waits until it is known to exist.
+        push_method(attributes, call);
+    }
+    if let Some(status) = call.status {
+        attributes.push(KeyValue::new(names::RPC_STATUS_CODE, status.name()));
+    }
+    attributes.extend(call.trailers.iter().cloned());
+}
+
+/// Adds the labels of the call's duration.
+pub(crate) fn push_labels(rules: &Rules, labels: &mut AttributeSet, facts: &Facts, call: &Call) {
+    labels.push(KeyValue::new(names::RPC_SYSTEM_NAME, GRPC));
+    labels.push(KeyValue::new(names::RPC_METHOD, call.method_value()));
+    if let Some(status) = call.status {
+        labels.push(KeyValue::new(names::RPC_STATUS_CODE, status.name()));
+    }
+    if let Some(parties) = facts.parties.as_ref().filter(|_| rules.side() == Side::Client) {
+        parties.push_server(labels);
+    }
+}
+
+fn push_method(attributes: &mut impl Extend<KeyValue>, call: &Call) {
+    attributes.extend([KeyValue::new(names::RPC_METHOD, call.method_value())]);
+    if call.method.is_none() && !call.path.is_empty() {
+        attributes.extend([KeyValue::new(names::RPC_METHOD_ORIGINAL, call.path.clone())]);
+    }
+}
+
+const GRPC: &str = "grpc";

@@ -1,0 +1,125 @@
+//! reqwest: a client as a service for tower's layers.
+
+use std::{
+    fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll, ready},
+};
+
+use http::{Request, Response};
+use pin_project_lite::pin_project;
+use reqwest::{Body, ResponseBuilderExt};
+use tower_service::Service;
+
+use crate::{
+    convention::{ErrorKinds, RequestBodySize},
+    telemetry::TelemetryLayer,
+};
+
+/// A `reqwest::Client` as a service of HTTP requests, for tower's layers (feature `reqwest`).
+///
+/// A request whose URI is not absolute fails with reqwest's own error.
+#[derive(Debug, Clone, Default)]
+pub struct ReqwestService {
+    client: reqwest::Client,
+}
+
+impl ReqwestService {
+    /// Wraps a client.
+    pub fn new(client: reqwest::Client) -> Self {
+        Self { client }
+    }
+}
+
+impl<B: Into<Body>> Service<Request<B>> for ReqwestService {
+    type Response = Response<Body>;
+    type Error = reqwest::Error;
+    type Future = ReqwestFuture;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), Self::Error>> {
+        self.client.poll_ready(cx)
+    }
+
+    fn call(&mut self, request: Request<B>) -> Self::Future {
+        let inner = match reqwest::Request::try_from(request) {
+            Ok(request) => Sending::Request { future: self.client.call(request) },
+            Err(error) => Sending::Invalid { error: Some(error) },
+        };
+        ReqwestFuture { inner }
+    }
+}
+
+pin_project! {
+    /// The response future of [`ReqwestService`].
+    pub struct ReqwestFuture {
+        #[pin]
+        inner: Sending,
+    }
+}
+
+pin_project! {
+    #[project = SendingProjection]
+    enum Sending {
+        Request {
+            #[pin]
+            future: <reqwest::Client as Service<reqwest::Request>>::Future,
+        },
+        Invalid { error: Option<reqwest::Error> },
+    }
+}
+
+impl Future for ReqwestFuture {
+    type Output = Result<Response<Body>, reqwest::Error>;
+
+    fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
+        match self.project().inner.project() {
+            SendingProjection::Request { future } => {
+                Poll::Ready(ready!(future.poll(cx)).map(into_http))
+            }
+            SendingProjection::Invalid { error } => {
+                Poll::Ready(Err(error.take().expect("a future is not polled once it is ready")))
+            }
+        }
+    }
+}
+
+impl fmt::Debug for ReqwestFuture {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("ReqwestFuture")
+    }
+}
+
+/// The layer of a reqwest client, with the error kinds of reqwest and of hyper, on which it is built.
+pub(super) fn default_layer() -> TelemetryLayer {
+    TelemetryLayer::client().with_error_kinds([ErrorKinds::REQWEST, ErrorKinds::HYPER])
+}
+
+/// Converts reqwest's request, and adds the size of its body if that is known.
+pub(super) fn into_request(request: reqwest::Request) -> reqwest::Result<Request<Body>> {
+    let mut request = Request::try_from(request)?;
+    if let Some(bytes) = request.body().as_bytes() {
+        let size = RequestBodySize(bytes.len() as u64);
+        request.extensions_mut().insert(size);
+    }
+    Ok(request)
+}
+
+/// Converts reqwest's response, and keeps its URL, which reqwest's own conversion loses.
+pub(super) fn into_http(response: reqwest::Response) -> Response<Body> {
+    let url = Response::builder().url(response.url().clone()).body(());
+    let mut response = Response::<Body>::from(response);
+    if let Ok(url) = url {
+        response.extensions_mut().extend(url.into_parts().0.extensions);
+    }
+    response
+}
+
+/// Converts a response back to reqwest's.
+pub(super) fn from_http<B>(response: Response<B>) -> reqwest::Response
+where
+    B: http_body::Body<Data: Into<bytes::Bytes>> + Send + Sync + 'static,
+    B::Error: Into<Box<dyn std::error::Error + Send + Sync>>,
+{
+    response.map(Body::wrap).into()
+}
