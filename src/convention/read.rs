@@ -9,7 +9,7 @@ use super::{
     grpc::call::{Call, is_call},
     http::{method::Method, status},
     options::{Options, ServerOptions, SideOptions},
-    parties::{Parties, request_peer, requested_scheme, response_peer, scheme::HttpScheme},
+    parties::{Parties, request_peer, response_peer, scheme::HttpScheme},
     protocol::Protocol,
     request_body::RequestBodySize,
     route::{Route, RouteSlot, UrlTemplate},
@@ -81,7 +81,7 @@ fn server_request(
             let forwarded = parties.scheme.as_ref();
             forwarded.and_then(|scheme| HttpScheme::parse(scheme.as_str())).unwrap_or(server.scheme)
         }
-        None => requested_scheme(head).unwrap_or(server.scheme),
+        None => server.scheme,
     });
     match server.route.as_ref().and_then(|hook| hook(head)) {
         Some(route) => facts.set_route(Some(route.as_str())),

@@ -100,7 +100,7 @@ fn servers() {
             ("error.type", "'503"),
         ],
     );
-    // HTTP/2: the authority is in the URI.
+    // HTTP/2: the authority is in the URI. Its scheme is the caller's choice.
     let request = Request::get("https://[2001:db8::1]:8443/a%20b?").version(Version::HTTP_2);
     check(
         server(),
@@ -110,7 +110,7 @@ fn servers() {
         &[
             ("http.request.method", "GET"),
             ("url.path", "/a%20b"),
-            ("url.scheme", "https"),
+            ("url.scheme", "http"),
             ("server.address", "2001:db8::1"),
             ("server.port", "8443"),
             ("network.protocol.version", "'2"),

@@ -40,8 +40,7 @@ impl Parties {
         let peer_ip = peer.map(|peer| peer.ip().to_canonical());
         let original = trusted.and_then(|trusted| trusted.original(&head.headers, peer_ip));
         let client = original.as_ref().and_then(|hop| hop.client).or(peer_ip);
-        let scheme = original.as_ref().and_then(|hop| hop.scheme);
-        let scheme = scheme.or_else(|| requested_scheme(head)).unwrap_or(default_scheme);
+        let scheme = original.as_ref().and_then(|hop| hop.scheme).unwrap_or(default_scheme);
         let forwarded = original.and_then(|hop| hop.host);
         let forwarded = forwarded.filter(|host| address::host_port(host).is_some());
         let host = forwarded.or_else(|| address::requested_host(head).map(Cow::Borrowed));
@@ -113,11 +112,6 @@ impl Parties {
             ]);
         }
     }
-}
-
-/// Returns the scheme of the request's URI.
-pub(super) fn requested_scheme(head: &request::Parts) -> Option<HttpScheme> {
-    head.uri.scheme_str().and_then(HttpScheme::parse)
 }
 
 /// Returns the socket peer of a response, from hyper-util's connector.
