@@ -88,7 +88,6 @@ impl<T> HashTrie<T> {
         Err(place)
     }
 
-    #[cfg(test)]
     pub(crate) fn len(&self) -> usize {
         self.len.load(Ordering::Relaxed)
     }

@@ -116,21 +116,27 @@ pub(crate) fn end_attributes(rules: &Rules, facts: &Facts, had_route: bool) -> E
 }
 
 /// Returns the labels of active requests, which are known when a request begins. gRPC has no such
-/// metric.
-pub(crate) fn active_labels(rules: &Rules, facts: &Facts) -> AttributeSet {
+/// metric. The labels are reduced beyond the budget of series.
+pub(crate) fn active_labels(rules: &Rules, facts: &Facts, is_reduced: bool) -> AttributeSet {
     let mut labels = AttributeSet::new();
-    if facts.call.is_none() {
-        http_attributes::push_active_labels(rules, &mut labels, facts);
+    match is_reduced {
+        true => http_attributes::push_reduced_active_labels(rules, &mut labels, facts),
+        false => http_attributes::push_active_labels(rules, &mut labels, facts),
     }
     labels
 }
 
-/// Returns the labels of the duration and of the body sizes.
-pub(crate) fn end_labels(rules: &Rules, facts: &Facts) -> AttributeSet {
-    let mut labels = active_labels(rules, facts);
+/// Returns the labels of the duration and of the body sizes. They are reduced beyond the budget of
+/// series.
+pub(crate) fn end_labels(rules: &Rules, facts: &Facts, is_reduced: bool) -> AttributeSet {
+    let mut labels = AttributeSet::new();
     match &facts.call {
         Some(call) => rpc_attributes::push_labels(rules, &mut labels, facts, call),
-        None => http_attributes::push_end_labels(rules, &mut labels, facts),
+        None if is_reduced => http_attributes::push_reduced_labels(rules, &mut labels, facts),
+        None => {
+            http_attributes::push_active_labels(rules, &mut labels, facts);
+            http_attributes::push_end_labels(rules, &mut labels, facts);
+        }
     }
     push_error_type(facts, &mut labels);
     push_own_labels(facts, &mut labels);

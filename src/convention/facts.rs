@@ -11,6 +11,7 @@ use super::{
     labels::Labels,
     parties::{Parties, scheme::HttpScheme},
     route::RouteSlot,
+    side::Side,
 };
 
 /// What is known of an exchange so far.
@@ -71,13 +72,25 @@ impl Facts {
         self.call.as_ref()?.message()
     }
 
+    /// Returns the route as a metric label. Requests that a server did not handle by their method have
+    /// none: callers choose the method.
+    pub(super) fn route_label(&self, side: Side) -> Option<&Template> {
+        let is_handled = match side {
+            Side::Server => {
+                self.status != Some(StatusCode::METHOD_NOT_ALLOWED) && self.method.is_known()
+            }
+            Side::Client => true,
+        };
+        self.route.as_ref().filter(|_| is_handled)
+    }
+
     pub(super) fn set_route(&mut self, template: Option<&str>) {
         let template = template.filter(|template| !template.is_empty());
         self.route = template.map(|template| Template::new(self.method.in_span_name(), template));
     }
 
     /// Returns true if the exchange has labels that other exchanges of its kind may lack.
-    pub(super) fn has_own_labels(&self) -> bool {
+    pub(crate) fn has_own_labels(&self) -> bool {
         self.own_labels.as_ref().is_some_and(|own| !own.labels.is_empty())
     }
 

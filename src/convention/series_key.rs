@@ -11,6 +11,7 @@ use opentelemetry::StringValue;
 use super::{
     cache::templates::{SpanName, Template},
     facts::Facts,
+    names::OTHER,
     parties::scheme::HttpScheme,
     rules::Rules,
     side::Side,
@@ -28,6 +29,8 @@ pub(crate) struct SeriesKey<S> {
     version: Option<Version>,
     status: Option<StatusCode>,
     error_type: Option<S>,
+    /// The request was sent again, possibly to a host that a redirect named. Not a label.
+    is_redirect: bool,
 }
 
 impl Hash for SeriesKey<&str> {
@@ -47,7 +50,8 @@ impl Hash for SeriesKey<&str> {
 
 impl SeriesKey<&str> {
     pub(crate) fn to_owned(&self) -> SeriesKey<Box<str>> {
-        let Self { method, scheme, server, template, version, status, error_type } = self;
+        let Self { method, scheme, server, template, version, status, error_type, is_redirect } =
+            self;
         SeriesKey {
             method: (*method).into(),
             scheme: *scheme,
@@ -56,6 +60,7 @@ impl SeriesKey<&str> {
             version: *version,
             status: *status,
             error_type: error_type.map(Into::into),
+            is_redirect: *is_redirect,
         }
     }
 }
@@ -73,19 +78,91 @@ impl SeriesKey<Box<str>> {
     }
 }
 
+impl<'a> SeriesKey<&'a str> {
+    /// Returns the group whose share of the series this one counts against.
+    pub(crate) fn group(&self) -> Group<&'a str> {
+        match self.server {
+            Some((host, port)) => Group::Host { host, port, is_redirect: self.is_redirect },
+            None => Group::Route(self.template.map(SpanName::template)),
+        }
+    }
+
+    /// Returns the key of the series that stands for this one beyond the budget.
+    pub(crate) fn reduced(&self) -> Self {
+        Self {
+            method: if self.server.is_some() { self.method } else { OTHER },
+            server: self.server.map(|_| (OTHER, None)),
+            template: self
+                .template
+                .filter(|_| self.server.is_none())
+                .and_then(|name| Template::new(OTHER, name.template()).shared()),
+            version: None,
+            // One status for each class.
+            status: self.status.and_then(|s| StatusCode::from_u16(s.as_u16() / 100 * 100).ok()),
+            ..self.clone()
+        }
+    }
+}
+
+/// A group of series: those of a route on a server, or of a host that a client calls.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Group<S> {
+    /// The template of the route.
+    Route(Option<S>),
+    Host {
+        host: S,
+        port: Option<u16>,
+        is_redirect: bool,
+    },
+}
+
+impl Hash for Group<&str> {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        match self {
+            Self::Route(template) => template.hash(state),
+            Self::Host { host, port, .. } => (host, port).hash(state),
+        }
+    }
+}
+
+impl Group<&str> {
+    /// Returns true if somebody else chose the group: the server whose redirect is followed.
+    pub(crate) fn is_untrusted(&self) -> bool {
+        matches!(self, Self::Host { is_redirect: true, .. })
+    }
+
+    pub(crate) fn into_owned(self) -> Group<Box<str>> {
+        match self {
+            Self::Route(template) => Group::Route(template.map(Into::into)),
+            Self::Host { host, port, is_redirect } => {
+                Group::Host { host: host.into(), port, is_redirect }
+            }
+        }
+    }
+}
+
+impl Group<Box<str>> {
+    pub(crate) fn is(&self, other: &Group<&str>) -> bool {
+        match (self, other) {
+            (Self::Route(one), Group::Route(other)) => one.as_deref() == *other,
+            (Self::Host { host, port, .. }, Group::Host { host: other, port: other_port, .. }) => {
+                **host == **other && port == other_port
+            }
+            _ => false,
+        }
+    }
+}
+
 /// Returns the key of the series of active requests. `None` for gRPC calls.
 pub(crate) fn of_active<'a>(rules: &Rules, facts: &'a Facts) -> Option<SeriesKey<&'a str>> {
     let template = facts.route.as_ref().filter(|_| rules.side() == Side::Client);
     key(rules, facts, template)
 }
 
-/// Returns the key of the series of the duration and the body sizes. `None` for gRPC calls and for
-/// exchanges with labels of their own.
+/// Returns the key of the series of the duration and the body sizes. `None` for gRPC calls. Labels of
+/// the exchange's own are not a part of it.
 pub(crate) fn of_end<'a>(rules: &Rules, facts: &'a Facts) -> Option<SeriesKey<&'a str>> {
-    if facts.has_own_labels() {
-        return None;
-    }
-    let key = key(rules, facts, facts.route.as_ref())?;
+    let key = key(rules, facts, facts.route_label(rules.side()))?;
     Some(SeriesKey {
         version: facts.version,
         status: facts.status,
@@ -116,5 +193,6 @@ fn key<'a>(
         version: None,
         status: None,
         error_type: None,
+        is_redirect: facts.resend_count > 0,
     })
 }

@@ -43,7 +43,7 @@ use crate::{
 /// | `server.address`, `server.port` | – | as requested, or those of the origin | client |
 /// | `network.protocol.version` | `1.0`, `1.1`, `2`, `3` | as negotiated, if there was a response | – |
 /// | `url.template` | – | if given, see [`UrlTemplate`](crate::UrlTemplate) | client |
-/// | `http.route` | if known | – | – |
+/// | `http.route` | if known; not with `405` or an unknown method | – | – |
 /// | `http.response.status_code` | if there was a response | the same | – |
 /// | `status_class` | `1xx` to `5xx`, see [`with_status_class`](crate::Convention::with_status_class) | the same | – |
 /// | `error.type` | as the span's, see [`SpanLayer`](crate::SpanLayer) | the same | – |
@@ -70,6 +70,17 @@ use crate::{
 ///
 /// On a client `server.address` is a label, as the semantic conventions require: the hosts that your
 /// program calls.
+///
+/// The product of the labels is bounded, too, because a caller can combine methods, versions and
+/// cancellation with every route. Each route has 9 series per metric that no other route can take, and
+/// all routes share 300 more. Series beyond these have the method `_OTHER` and no version, and instead
+/// of the status code only `status_class` and `error.type`. So a server with 100 routes stays below the
+/// SDK's limit of 2000 series, whatever its callers send.
+///
+/// On a client each host has 2 series, and all hosts share 300 more. Beyond these, beyond 500 hosts, and
+/// beyond 100 hosts if only redirects named them (an [`AttemptsLayer`](crate::AttemptsLayer) tells),
+/// `server.address` is `_OTHER`. All these numbers scale with
+/// [`with_series_limit`](ObserveLayer::with_series_limit).
 pub type MetricsLayer = ObserveLayer<MetricsObserver>;
 
 impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
@@ -125,6 +136,15 @@ impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
     #[must_use]
     pub fn with_bound_instruments(self) -> Self {
         self.map_metrics(|metrics| metrics.options.binds = true)
+    }
+
+    /// Sets the number of series that a metric may have. Default: 2000, the SDK's default.
+    ///
+    /// Set it to the cardinality limit of your provider if you have changed that. [`MetricsLayer`]
+    /// describes how the series are shared.
+    #[must_use]
+    pub fn with_series_limit(self, limit: usize) -> Self {
+        self.map_metrics(|metrics| metrics.options.series_limit = limit.max(20))
     }
 
     /// Replaces the bucket boundaries of the duration, in seconds.

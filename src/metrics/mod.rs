@@ -3,6 +3,7 @@
 mod cached_series;
 mod metrics_layer;
 mod recorder;
+mod series_budget;
 mod series_cache;
 
 use std::{
@@ -41,6 +42,7 @@ struct MetricsOptions {
     binds: bool,
     duration_boundaries: Vec<f64>,
     body_size_boundaries: Vec<f64>,
+    series_limit: usize,
 }
 
 impl MetricsObserver {
@@ -88,6 +90,7 @@ impl Default for MetricsOptions {
             binds: false,
             duration_boundaries: DURATION_BOUNDARIES.to_vec(),
             body_size_boundaries: BODY_SIZE_BOUNDARIES.to_vec(),
+            series_limit: DEFAULT_SERIES_LIMIT,
         }
     }
 }
@@ -108,10 +111,10 @@ impl Contains<Self> for MetricsObserver {
 
 /// The state of a [`MetricsObserver`]: an exchange that is counted as active.
 #[derive(Debug)]
-pub struct MetricsState(
-    // Private, so that only the observer creates it.
-    (),
-);
+pub struct MetricsState {
+    /// Whether its labels among the active requests are reduced.
+    is_reduced: bool,
+}
 
 impl Observer for MetricsObserver {
     type State = MetricsState;
@@ -134,18 +137,21 @@ impl Observer for MetricsObserver {
             exchange.read_body_size(head);
         }
         exchange.read_request(head);
-        recorder.add_active(exchange.rules(), exchange.facts()?, 1);
-        Some(MetricsState(()))
+        let is_reduced = recorder.begin(exchange.rules(), exchange.facts()?);
+        Some(MetricsState { is_reduced })
     }
 
-    fn on_end(&self, exchange: &Exchange, _: &End<'_>, _: MetricsState) {
+    fn on_end(&self, exchange: &Exchange, _: &End<'_>, state: MetricsState) {
         let (rules, Some(facts)) = (exchange.rules(), exchange.facts()) else { return };
         let Some(recorder) = self.recorder(rules) else { return };
-        recorder.add_active(rules, facts, -1);
+        recorder.end(rules, facts, state.is_reduced);
         let seconds = exchange.elapsed().as_secs_f64();
         recorder.record(rules, facts, seconds, exchange.response_body_size());
     }
 }
+
+/// The SDK's default limit of series per metric.
+const DEFAULT_SERIES_LIMIT: usize = 2000;
 
 /// Seconds (semantic conventions, `http.server.request.duration`).
 const DURATION_BOUNDARIES: [f64; 14] =

@@ -9,8 +9,8 @@ use opentelemetry::{
 
 use super::{
     MetricsOptions,
-    cached_series::{CachedSeries, Series},
-    series_cache::SeriesCache,
+    cached_series::Series,
+    series_cache::{Found, SeriesCache},
 };
 use crate::convention::{
     Facts,
@@ -63,25 +63,43 @@ impl Recorder {
                 request: body_size(instruments::request_body_size(side)),
                 response: body_size(instruments::response_body_size(side)),
             }),
-            active_series: SeriesCache::default(),
-            series: SeriesCache::default(),
+            active_series: SeriesCache::new(options.series_limit),
+            series: SeriesCache::new(options.series_limit),
             rules: Arc::clone(rules),
             dropped: options.dropped.clone(),
             binds: options.binds,
         }
     }
 
-    /// Adds `change` to the active requests. gRPC has no such metric.
-    pub(super) fn add_active(&self, rules: &Arc<Rules>, facts: &Facts, change: i64) {
+    /// Counts an exchange as active. Returns true if its labels are reduced. gRPC has no such metric.
+    pub(super) fn begin(&self, rules: &Arc<Rules>, facts: &Facts) -> bool {
+        self.add_active(rules, facts, 1, false)
+    }
+
+    /// Counts an exchange as no longer active. `is_reduced` is what `begin` returned.
+    pub(super) fn end(&self, rules: &Arc<Rules>, facts: &Facts, is_reduced: bool) {
+        self.add_active(rules, facts, -1, is_reduced);
+    }
+
+    fn add_active(&self, rules: &Arc<Rules>, facts: &Facts, change: i64, is_reduced: bool) -> bool {
         if facts.is_call() {
-            return;
+            return false;
         }
-        let labels = || self.without_dropped(emit::active_labels(rules, facts));
-        let key = series_key::of_active(rules, facts);
-        match self.cached(&self.active_series, rules, key, labels) {
-            Some(series) => series.add_active(&self.active_requests, change),
-            None => Series::of(&labels()).add_active(&self.active_requests, change),
+        let labels =
+            |is_reduced| self.without_dropped(emit::active_labels(rules, facts, is_reduced));
+        let found = match self.cacheable(rules, series_key::of_active(rules, facts)) {
+            Some(key) if is_reduced => self.active_series.find_reduced(&key, labels),
+            Some(key) => self.active_series.find(&key, self.binds, labels),
+            None => Found { series: None, is_reduced: false },
+        };
+        match found.series {
+            Some(series) => series.series().add_active(&self.active_requests, change),
+            None => {
+                let labels = labels(found.is_reduced);
+                Series::of(&labels).add_active(&self.active_requests, change);
+            }
         }
+        found.is_reduced
     }
 
     /// Records the duration of an exchange that has ended, and its body sizes.
@@ -92,9 +110,9 @@ impl Recorder {
         seconds: f64,
         response_size: Option<u64>,
     ) {
-        let labels = || self.without_dropped(emit::end_labels(rules, facts));
+        let labels = |is_reduced| self.without_dropped(emit::end_labels(rules, facts, is_reduced));
         if facts.is_call() {
-            return Series::of(&labels()).record_duration(&self.call_duration, seconds);
+            return Series::of(&labels(false)).record_duration(&self.call_duration, seconds);
         }
         let request_size = facts.request_body_size();
         let record = |series: Series<'_>| {
@@ -107,23 +125,23 @@ impl Recorder {
                 series.record_response_size(&sizes.response, bytes);
             }
         };
-        match self.cached(&self.series, rules, series_key::of_end(rules, facts), labels) {
-            Some(series) => record(series),
-            None => record(Series::of(&labels())),
+        let found = match self.cacheable(rules, series_key::of_end(rules, facts)) {
+            Some(key) => self.series.find(&key, self.binds, labels),
+            None => Found { series: None, is_reduced: false },
+        };
+        match found.series.filter(|_| !facts.has_own_labels()) {
+            Some(series) => record(series.series()),
+            None => record(Series::of(&labels(found.is_reduced))),
         }
     }
 
-    /// Returns the cached series of a key. `None` without a key, or if the cache is full.
-    fn cached<'a>(
+    /// Returns the key if the cache is valid for it.
+    fn cacheable<'a>(
         &self,
-        cache: &'a SeriesCache,
         rules: &Arc<Rules>,
-        key: Option<SeriesKey<&str>>,
-        labels: impl FnOnce() -> AttributeSet,
-    ) -> Option<Series<'a>> {
-        let key = key.filter(|_| Arc::ptr_eq(rules, &self.rules))?;
-        let make = |number| CachedSeries::new(&labels(), number, self.binds);
-        cache.get_or_insert(&key, make).map(CachedSeries::series)
+        key: Option<SeriesKey<&'a str>>,
+    ) -> Option<SeriesKey<&'a str>> {
+        key.filter(|_| Arc::ptr_eq(rules, &self.rules))
     }
 
     fn without_dropped(&self, mut labels: AttributeSet) -> AttributeSet {

@@ -5,6 +5,7 @@ mod support;
 mod attributes;
 #[cfg(feature = "bound-instruments")]
 mod bound;
+mod cardinality;
 #[cfg(all(feature = "hyper", feature = "reqwest-middleware", feature = "rustls"))]
 mod clients;
 mod composed;

@@ -54,6 +54,8 @@ fn check<S, B>(
     let name = route.map_or_else(|| method.to_owned(), |route| format!("{method} {route}"));
     assert_eq!(span.name, name);
     let label = telemetry.duration().labels.get("http.route").cloned();
+    // A method that the route does not handle says nothing about the route.
+    let route = route.filter(|_| status != 405);
     assert_eq!(label, route.map(|route| format!("String(({route:?}))")));
 }
 

@@ -74,7 +74,7 @@ impl Template {
 }
 
 impl SpanName {
-    fn template(&self) -> &str {
+    pub(crate) fn template(&self) -> &str {
         &self.text[self.template..]
     }
 

@@ -147,8 +147,8 @@ pub(crate) fn push_active_labels(rules: &Rules, labels: &mut AttributeSet, facts
 /// Adds the labels that the duration and the body sizes have beyond those of active requests.
 pub(crate) fn push_end_labels(rules: &Rules, labels: &mut AttributeSet, facts: &Facts) {
     labels.extend(protocol_version(facts.version));
-    if let Some(route) = facts.route.as_ref().filter(|_| rules.side() == Side::Server) {
-        labels.push(KeyValue::new(names::HTTP_ROUTE, route.value()));
+    if rules.side() == Side::Server {
+        push_route_label(labels, facts);
     }
     if let Some(status) = facts.status {
         let code = i64::from(status.as_u16());
@@ -156,6 +156,37 @@ pub(crate) fn push_end_labels(rules: &Rules, labels: &mut AttributeSet, facts: &
         if let Some(class) = status_class(status).filter(|_| rules.options.status_class) {
             labels.push(KeyValue::new(names::STATUS_CLASS, class));
         }
+    }
+}
+
+/// Adds the labels of a series beyond the budget: those that neither callers nor redirects can
+/// multiply.
+pub(crate) fn push_reduced_labels(rules: &Rules, labels: &mut AttributeSet, facts: &Facts) {
+    push_reduced_active_labels(rules, labels, facts);
+    if rules.side() == Side::Server {
+        push_route_label(labels, facts);
+    }
+    let class = facts.status.and_then(status_class).filter(|_| rules.options.status_class);
+    labels.extend(class.map(|class| KeyValue::new(names::STATUS_CLASS, class)));
+}
+
+/// Adds the labels of active requests beyond the budget.
+pub(crate) fn push_reduced_active_labels(rules: &Rules, labels: &mut AttributeSet, facts: &Facts) {
+    match rules.side() {
+        Side::Server => labels.push(KeyValue::new(names::HTTP_REQUEST_METHOD, names::OTHER)),
+        Side::Client => {
+            labels.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
+            labels.push(KeyValue::new(names::SERVER_ADDRESS, names::OTHER));
+        }
+    }
+    if let Some(scheme) = facts.scheme {
+        labels.push(KeyValue::new(names::URL_SCHEME, scheme.as_str()));
+    }
+}
+
+fn push_route_label(labels: &mut AttributeSet, facts: &Facts) {
+    if let Some(route) = facts.route_label(Side::Server) {
+        labels.push(KeyValue::new(names::HTTP_ROUTE, route.value()));
     }
 }
 

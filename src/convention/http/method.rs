@@ -36,6 +36,10 @@ impl Method {
         }
     }
 
+    pub(crate) fn is_known(&self) -> bool {
+        matches!(self, Self::Known(_))
+    }
+
     /// Returns the method as a part of the span name.
     pub(crate) fn in_span_name(&self) -> &str {
         match self {
