@@ -74,8 +74,9 @@ impl<S: ConventionSide> Convention<S> {
     /// Records all exchanges by the rules of one protocol.
     ///
     /// By default the content type decides for each request: `application/grpc`, with or without a
-    /// suffix, makes a `POST` a gRPC call. Everything else is HTTP, gRPC-Web included. A server without
-    /// gRPC should choose [`Protocol::Http`], so that callers can't choose.
+    /// suffix, makes a `POST` a gRPC call. Everything else is HTTP, gRPC-Web included. A server must also
+    /// have shown that it serves gRPC, see [`SpanLayer`](crate::SpanLayer). Choose a protocol to decide
+    /// before the first answer.
     #[must_use]
     pub fn with_protocol(self, protocol: Protocol) -> Self {
         self.set(|options| options.protocol = Some(protocol))
@@ -84,9 +85,11 @@ impl<S: ConventionSide> Convention<S> {
     /// Lists the gRPC services that exist, by their full name (tonic's `NamedService::NAME`), or single
     /// methods as `package.Service/Method`.
     ///
-    /// A call to anything else has the method `_OTHER`. Without this list a server's method is known
-    /// once it has answered: see [`MetricsLayer`](crate::MetricsLayer). A client's methods are those
-    /// that it calls. Give the list to a client that forwards the calls of others.
+    /// A call to anything else has the method `_OTHER`. A listed method is known from the start, and so
+    /// are up to 100 methods of a listed service that hang, panic or are cancelled before their first
+    /// answer. Without this list a server's method is known once it has answered: see
+    /// [`MetricsLayer`](crate::MetricsLayer). A client's methods are those that it calls. Give the list
+    /// to a client that forwards the calls of others.
     #[must_use]
     pub fn with_known_services<I>(self, names: I) -> Self
     where

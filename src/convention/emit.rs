@@ -38,17 +38,34 @@ pub(crate) fn custom_span_name(rules: &Rules, head: &request::Parts) -> Option<C
 
 /// Returns the name of a span at its creation.
 pub(crate) fn span_name(facts: &Facts) -> Cow<'static, str> {
-    match &facts.call {
+    match facts.certain_call() {
         Some(call) => rpc_attributes::span_name(call),
         None => http_attributes::span_name(facts),
     }
 }
 
+/// What a span was created with, for the difference at its end.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Created {
+    is_call: bool,
+    has_route: bool,
+}
+
+impl Created {
+    pub(crate) fn of(facts: &Facts) -> Self {
+        let is_call = facts.is_certain_call();
+        Self { is_call, has_route: !is_call && facts.route.is_some() }
+    }
+}
+
 /// Returns the new name of a span at its end, if it changes.
-pub(crate) fn final_span_name(facts: &Facts, had_route: bool) -> Option<Cow<'static, str>> {
+pub(crate) fn final_span_name(facts: &Facts, created: Created) -> Option<Cow<'static, str>> {
     match &facts.call {
-        Some(call) => call.is_unrecognized().then(|| rpc_attributes::span_name(call)),
-        None => (!had_route && facts.route.is_some()).then(|| http_attributes::span_name(facts)),
+        Some(call) => call.is_renamed().then(|| rpc_attributes::span_name(call)),
+        None => {
+            let is_renamed = created.is_call || !created.has_route && facts.route.is_some();
+            is_renamed.then(|| http_attributes::span_name(facts))
+        }
     }
 }
 
@@ -67,7 +84,7 @@ pub(crate) fn request_attributes(
         }
     };
     let mut attributes = Vec::with_capacity(SPAN_ATTRIBUTES);
-    match &facts.call {
+    match facts.certain_call() {
         Some(call) => rpc_attributes::push_request(rules, &mut attributes, call, parties, head),
         None => http_attributes::push_request(rules, &mut attributes, facts, parties, head),
     }
@@ -102,13 +119,17 @@ pub(crate) fn response_attributes(
     attributes
 }
 
-/// Returns what a span gets at its end. The route is part of it unless the span `had_route` at its
-/// creation.
-pub(crate) fn end_attributes(rules: &Rules, facts: &Facts, had_route: bool) -> EndAttributes {
+/// Returns what a span gets at its end.
+pub(crate) fn end_attributes(rules: &Rules, facts: &Facts, created: Created) -> EndAttributes {
     let mut attributes = EndAttributes::new();
     match &facts.call {
         Some(call) => rpc_attributes::push_end(rules, &mut attributes, call),
-        None => http_attributes::push_end(rules, &mut attributes, facts, had_route),
+        None => {
+            if created.is_call {
+                http_attributes::push_late(&mut attributes, facts);
+            }
+            http_attributes::push_end(rules, &mut attributes, facts, created.has_route);
+        }
     }
     push_error_type(facts, &mut attributes);
     push_own_labels(facts, &mut attributes);

@@ -109,6 +109,15 @@ impl Facts {
         self.call.is_some()
     }
 
+    /// Returns true if the exchange was a gRPC call from its beginning.
+    pub(crate) fn is_certain_call(&self) -> bool {
+        self.certain_call().is_some()
+    }
+
+    pub(super) fn certain_call(&self) -> Option<&Call> {
+        self.call.as_deref().filter(|call| call.is_certain())
+    }
+
     /// Returns true if the status of a gRPC call is still to come.
     pub(crate) fn awaits_status(&self) -> bool {
         self.call.as_ref().is_some_and(|call| call.awaits_status())

@@ -46,7 +46,8 @@ pub(crate) fn request(rules: &Rules, head: &mut request::Parts, is_nested: bool)
     match &options.side {
         SideOptions::Server(server) => {
             facts.version = Some(head.version);
-            if !is_call {
+            // A call may turn out to be an HTTP exchange.
+            if !is_call || options.protocol.is_none() {
                 server_request(rules, server, head, &mut facts, is_nested);
             }
         }
@@ -106,7 +107,7 @@ fn server_peer(server: &ServerOptions, head: &request::Parts) -> Option<std::net
 /// need.
 pub(super) fn parties(rules: &Rules, facts: &Facts, head: &request::Parts) -> Parties {
     match &rules.options.side {
-        SideOptions::Server(server) if facts.is_call() => {
+        SideOptions::Server(server) if facts.is_certain_call() => {
             Parties::of_called_server(head, server_peer(server, head), &rules.caches.hosts)
         }
         SideOptions::Server(server) => server_parties(rules, server, head),
@@ -161,9 +162,14 @@ pub(crate) fn end(rules: &Rules, facts: &mut Facts, end: &End<'_>, elapsed: Dura
     if let Some(OwnLabels { labels, handler: Some(added) }) = facts.own_labels.as_deref_mut() {
         added.append_to(labels);
     }
-    facts.error_type = match &mut facts.call {
-        Some(call) => call.read_end(rules, end, elapsed),
-        None => status::error_type(rules, facts.status, end),
+    facts.error_type = match facts.call.as_mut().map(|call| call.read_end(rules, end, elapsed)) {
+        Some(Ok(error_type)) => error_type,
+        not_grpc => {
+            if not_grpc.is_some() {
+                facts.call = None;
+            }
+            status::error_type(rules, facts.status, end)
+        }
     };
 }
 

@@ -153,7 +153,7 @@ impl Group<Box<str>> {
     }
 }
 
-/// Returns the key of the series of active requests. `None` for gRPC calls.
+/// Returns the key of the series of active requests.
 pub(crate) fn of_active<'a>(rules: &Rules, facts: &'a Facts) -> Option<SeriesKey<&'a str>> {
     let template = facts.route.as_ref().filter(|_| rules.side() == Side::Client);
     key(rules, facts, template)
@@ -162,6 +162,9 @@ pub(crate) fn of_active<'a>(rules: &Rules, facts: &'a Facts) -> Option<SeriesKey
 /// Returns the key of the series of the duration and the body sizes. `None` for gRPC calls. Labels of
 /// the exchange's own are not a part of it.
 pub(crate) fn of_end<'a>(rules: &Rules, facts: &'a Facts) -> Option<SeriesKey<&'a str>> {
+    if facts.is_call() {
+        return None;
+    }
     let key = key(rules, facts, facts.route_label(rules.side()))?;
     Some(SeriesKey {
         version: facts.version,
@@ -176,9 +179,6 @@ fn key<'a>(
     facts: &'a Facts,
     template: Option<&Template>,
 ) -> Option<SeriesKey<&'a str>> {
-    if facts.is_call() {
-        return None;
-    }
     let parties = facts.parties.as_ref().filter(|_| rules.side() == Side::Client);
     let server = parties.and_then(|parties| parties.server.as_ref());
     let template = match template {

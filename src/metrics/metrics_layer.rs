@@ -64,9 +64,11 @@ use crate::{
 /// # Cardinality
 ///
 /// On a server no caller can choose a label freely: paths, hosts and unknown methods are not labels. A
-/// gRPC method is a label once it has answered with a gRPC status other than `UNIMPLEMENTED`. An
-/// interceptor or a limiter may answer with a failure for a path that does not exist, so at most 100
-/// methods that have never answered with a message or `OK` are labels. All others are `_OTHER`.
+/// gRPC method is a label once it has answered `OK`, or if
+/// [`with_known_services`](crate::Convention::with_known_services) lists it. At most 100 methods that
+/// have only failed are labels, too, unless with `UNIMPLEMENTED`, `UNAUTHENTICATED`, `PERMISSION_DENIED`
+/// or `RESOURCE_EXHAUSTED`, which routers, interceptors and limiters give for any path. All others are
+/// `_OTHER`. A known method keeps its name, whatever it answers.
 ///
 /// On a client `server.address` is a label, as the semantic conventions require: the hosts that your
 /// program calls.

@@ -112,7 +112,13 @@ impl Contains<Self> for MetricsObserver {
 /// The state of a [`MetricsObserver`]: an exchange that is counted as active.
 #[derive(Debug)]
 pub struct MetricsState {
-    /// Whether its labels among the active requests are reduced.
+    /// How the exchange was counted as active, unless it was a gRPC call.
+    active: Option<Active>,
+}
+
+/// How an exchange is counted among the active requests.
+#[derive(Debug, Clone, Copy)]
+struct Active {
     is_reduced: bool,
 }
 
@@ -137,14 +143,16 @@ impl Observer for MetricsObserver {
             exchange.read_body_size(head);
         }
         exchange.read_request(head);
-        let is_reduced = recorder.begin(exchange.rules(), exchange.facts()?);
-        Some(MetricsState { is_reduced })
+        let active = recorder.begin(exchange.rules(), exchange.facts()?);
+        Some(MetricsState { active })
     }
 
     fn on_end(&self, exchange: &Exchange, _: &End<'_>, state: MetricsState) {
         let (rules, Some(facts)) = (exchange.rules(), exchange.facts()) else { return };
         let Some(recorder) = self.recorder(rules) else { return };
-        recorder.end(rules, facts, state.is_reduced);
+        if let Some(active) = state.active {
+            recorder.end(rules, facts, active);
+        }
         let seconds = exchange.elapsed().as_secs_f64();
         recorder.record(rules, facts, seconds, exchange.response_body_size());
     }

@@ -8,7 +8,7 @@ use opentelemetry::{
 };
 
 use super::{
-    MetricsOptions,
+    Active, MetricsOptions,
     cached_series::Series,
     series_cache::{Found, SeriesCache},
 };
@@ -71,24 +71,29 @@ impl Recorder {
         }
     }
 
-    /// Counts an exchange as active. Returns true if its labels are reduced. gRPC has no such metric.
-    pub(super) fn begin(&self, rules: &Arc<Rules>, facts: &Facts) -> bool {
-        self.add_active(rules, facts, 1, false)
+    /// Counts an exchange as active. gRPC has no such metric.
+    pub(super) fn begin(&self, rules: &Arc<Rules>, facts: &Facts) -> Option<Active> {
+        (!facts.is_certain_call()).then(|| self.add_active(rules, facts, 1, None))
     }
 
-    /// Counts an exchange as no longer active. `is_reduced` is what `begin` returned.
-    pub(super) fn end(&self, rules: &Arc<Rules>, facts: &Facts, is_reduced: bool) {
-        self.add_active(rules, facts, -1, is_reduced);
+    /// Counts an exchange as no longer active. `active` is what `begin` returned.
+    pub(super) fn end(&self, rules: &Arc<Rules>, facts: &Facts, active: Active) {
+        self.add_active(rules, facts, -1, Some(active));
     }
 
-    fn add_active(&self, rules: &Arc<Rules>, facts: &Facts, change: i64, is_reduced: bool) -> bool {
-        if facts.is_call() {
-            return false;
-        }
+    fn add_active(
+        &self,
+        rules: &Arc<Rules>,
+        facts: &Facts,
+        change: i64,
+        counted: Option<Active>,
+    ) -> Active {
         let labels =
             |is_reduced| self.without_dropped(emit::active_labels(rules, facts, is_reduced));
         let found = match self.cacheable(rules, series_key::of_active(rules, facts)) {
-            Some(key) if is_reduced => self.active_series.find_reduced(&key, labels),
+            Some(key) if counted.is_some_and(|active| active.is_reduced) => {
+                self.active_series.find_reduced(&key, labels)
+            }
             Some(key) => self.active_series.find(&key, self.binds, labels),
             None => Found { series: None, is_reduced: false },
         };
@@ -99,7 +104,7 @@ impl Recorder {
                 Series::of(&labels).add_active(&self.active_requests, change);
             }
         }
-        found.is_reduced
+        Active { is_reduced: found.is_reduced }
     }
 
     /// Records the duration of an exchange that has ended, and its body sizes.

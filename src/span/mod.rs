@@ -15,7 +15,7 @@ use opentelemetry::{
 pub use self::span_layer::SpanLayer;
 use self::start_span::StartSpan;
 use crate::{
-    convention::emit,
+    convention::emit::{self, Created},
     end::End,
     observe::{Claim, Contains, Exchange, Observer},
     providers::{Latest, Retry},
@@ -120,8 +120,8 @@ impl Contains<Self> for SpanObserver {
 #[derive(Debug)]
 pub struct SpanState {
     is_recording: bool,
-    had_route: bool,
     has_custom_name: bool,
+    created: Created,
 }
 
 impl Observer for SpanObserver {
@@ -145,7 +145,7 @@ impl Observer for SpanObserver {
         exchange.count_attempt();
         let (rules, facts) = (exchange.rules(), exchange.facts()?);
         let custom_name = emit::custom_span_name(rules, head);
-        let (had_route, has_custom_name) = (facts.route().is_some(), custom_name.is_some());
+        let (created, has_custom_name) = (Created::of(facts), custom_name.is_some());
         let mut builder =
             SpanBuilder::from_name(custom_name.unwrap_or_else(|| emit::span_name(facts)))
                 .with_kind(emit::span_kind(rules.side()))
@@ -159,7 +159,7 @@ impl Observer for SpanObserver {
             return None;
         }
         exchange.set_context(context);
-        Some(SpanState { is_recording, had_route, has_custom_name })
+        Some(SpanState { is_recording, has_custom_name, created })
     }
 
     fn on_response(&self, exchange: &Exchange, state: &mut SpanState, head: &mut response::Parts) {
@@ -178,11 +178,11 @@ impl Observer for SpanObserver {
     fn on_end(&self, exchange: &Exchange, _: &End<'_>, state: SpanState) {
         let Some(facts) = exchange.facts().filter(|_| state.is_recording) else { return };
         exchange.with_span(|span| {
-            let name = emit::final_span_name(facts, state.had_route);
+            let name = emit::final_span_name(facts, state.created);
             if let Some(name) = name.filter(|_| !state.has_custom_name) {
                 span.update_name(name);
             }
-            span.set_attributes(emit::end_attributes(exchange.rules(), facts, state.had_route));
+            span.set_attributes(emit::end_attributes(exchange.rules(), facts, state.created));
             if facts.error_type().is_some() {
                 let message = facts.error_message().unwrap_or_default().to_owned();
                 span.set_status(Status::Error { description: Cow::Owned(message) });

@@ -90,6 +90,12 @@ use crate::{
 /// [`Convention::with_protocol`](crate::Convention::with_protocol)). The span's name is `{rpc.method}`,
 /// or `grpc` if the method is not known.
 ///
+/// On a server the content type alone is not enough, because callers choose it. A server serves gRPC if
+/// tonic accepted the connection (feature `tonic`), if it has a
+/// [list of services](crate::Convention::with_known_services), or once it has given a gRPC answer. Before
+/// that, and for an answer without gRPC by an unknown method, the exchange is recorded as HTTP. The span
+/// of the first call that shows gRPC has the HTTP attributes of its creation, too.
+///
 /// | attribute | server | client |
 /// |---|---|---|
 /// | `rpc.system.name` † | `grpc` | `grpc` |
@@ -109,10 +115,17 @@ use crate::{
 /// | `OK` | as sent | – | – |
 /// | `UNKNOWN`, `DEADLINE_EXCEEDED`, `UNIMPLEMENTED`, `INTERNAL`, `UNAVAILABLE`, `DATA_LOSS` | as sent | the code | the code |
 /// | any other code | as sent | – | the code |
-/// | an answer without a status | from the HTTP status; `UNKNOWN` for 200 | by the code | the code |
+/// | an answer without a status, by a known method | from the HTTP status; `UNKNOWN` for 200 | by the code | the code |
 /// | the future or the body was dropped | `CANCELLED`, or `DEADLINE_EXCEEDED` once `grpc-timeout` has passed | by the code | the code |
 /// | the service or the body failed | that of a `tonic::Status`, else from the kind of error | by the code, or the kind | the code, or the kind |
 /// | the service panicked | `UNKNOWN` | `panic` | `panic` |
+///
+/// The layer sees the transport, so it may differ from what tonic returns to the caller: a deadline of
+/// the request itself is `CANCELLED` to the caller and `DEADLINE_EXCEEDED` here, and a message that is
+/// too large to decode is `OUT_OF_RANGE` to the caller and `CANCELLED` here. tonic's
+/// `Server::timeout`, `load_shed` and `concurrency_limit_per_connection` stand outside of layers that
+/// are added with `Server::layer`: a call that they end is `CANCELLED`, and a call that they reject has
+/// no span. Put tower's own layers inside of this one to record both.
 ///
 /// If there is an error, the decoded `grpc-message` is the description of the span's status. On a
 /// server `rpc.method` is not set at creation, because it could not be removed if the method turns out

@@ -325,7 +325,14 @@ async fn every_status() {
             // The client's method is what it calls; the server's is unknown where it says so.
             rig.check(None, Told(name, server), Told(name, Some(name))).await;
             let span = rig.server.span_of(SpanKind::Server);
-            let known = if name == "UNIMPLEMENTED" { "_OTHER" } else { &*method };
+            // Routers, interceptors and limiters give these codes for any path.
+            let is_of_layers = matches!(
+                name,
+                "UNIMPLEMENTED" | "UNAUTHENTICATED" | "PERMISSION_DENIED" | "RESOURCE_EXHAUSTED"
+            );
+            // A stream that has begun shows that the method exists.
+            let has_begun = matches!(kind, "ServerStream" | "Both") && name != "UNIMPLEMENTED";
+            let known = if is_of_layers && !has_begun { "_OTHER" } else { &*method };
             assert_eq!(attribute(&span, "rpc.method").as_deref(), Some(known), "{name} {kind}");
             let trailer = attribute(&span, "rpc.response.trailer.x-trailer");
             assert_eq!(trailer.as_deref(), Some("[\"t\"]"), "{name} {kind}");
@@ -359,13 +366,17 @@ async fn unknown_methods() {
             Some(method)
         );
     }
-    // An answer that is no gRPC answer shows no method either; its status is that of HTTP.
+    // An answer without gRPC, for a method that nobody knows, is an HTTP exchange of the server.
     let rig = Rig::new().await;
     rig.call("test.Echo/Proxy", "hi").await.unwrap_err();
-    let told = Told("UNAVAILABLE", Some("UNAVAILABLE"));
-    rig.check(None, told, told).await;
+    eventually("the server's span", || rig.server.spans().len() == 1).await;
     let span = rig.server.span_of(SpanKind::Server);
-    assert_eq!((&*span.name, attribute(&span, "rpc.method").as_deref()), ("grpc", Some("_OTHER")));
+    assert_eq!((&*span.name, attribute(&span, "rpc.method")), ("POST", None));
+    assert_eq!(attribute(&span, "http.response.status_code").as_deref(), Some("503"));
+    assert_eq!(rig.server.duration().count, 1);
+    assert!(rig.server.points_of("call.duration").is_empty());
+    let client = rig.client.span_of(SpanKind::Client);
+    assert_eq!(attribute(&client, "rpc.status_code").as_deref(), Some("UNAVAILABLE"));
 
     // With a list of services, no answer makes another one known.
     let rig = Rig::with(Convention::server().with_known_services(["test.Other"])).await;
@@ -701,30 +712,165 @@ async fn the_health_service() {
 /// The protocol can be pinned, and gRPC-Web is HTTP.
 #[tokio::test]
 async fn which_protocol() {
-    let grpc = "application/grpc";
-    for (pinned, kind, instrument) in [
-        (None, grpc, "rpc.server.call.duration"),
-        (None, "application/grpc+proto", "rpc.server.call.duration"),
-        (None, "application/grpc;charset=utf-8", "rpc.server.call.duration"),
-        (None, "Application/GRPC", "rpc.server.call.duration"),
-        (None, "application/grpc-web", "http.server.request.duration"),
-        (None, "application/grpcx", "http.server.request.duration"),
-        (None, "application/json", "http.server.request.duration"),
-        (Some(Protocol::Http), grpc, "http.server.request.duration"),
-        (Some(Protocol::Grpc), "application/json", "rpc.server.call.duration"),
+    let (grpc, http_metric) = ("application/grpc", "http.server.request.duration");
+    let rpc_metric = "rpc.server.call.duration";
+    // The content type of the request, and that of the answer.
+    for (pinned, kind, answer, instrument) in [
+        (None, grpc, Some(grpc), rpc_metric),
+        (None, "application/grpc+proto", Some("application/grpc+proto"), rpc_metric),
+        (None, "application/grpc;charset=utf-8", Some(grpc), rpc_metric),
+        (None, "Application/GRPC", Some(grpc), rpc_metric),
+        (None, "application/grpc-web", Some("application/grpc-web"), http_metric),
+        (None, "application/grpcx", Some(grpc), http_metric),
+        (None, "application/json", None, http_metric),
+        // A plain HTTP service, whatever its caller claims.
+        (None, grpc, None, http_metric),
+        (None, grpc, Some("application/json"), http_metric),
+        (Some(Protocol::Http), grpc, Some(grpc), http_metric),
+        (Some(Protocol::Grpc), "application/json", None, rpc_metric),
+        (Some(Protocol::Grpc), grpc, None, rpc_metric),
     ] {
         let telemetry = Telemetry::new();
         let mut convention = Convention::server();
         if let Some(protocol) = pinned {
             convention = convention.with_protocol(protocol);
         }
-        let service = telemetry.stack(convention).layer(service_fn(crate::support::hello));
+        let service = telemetry.stack(convention).layer(service_fn(
+            move |_: http::Request<String>| async move {
+                let mut response = http::Response::builder();
+                if let Some(kind) = answer {
+                    response = response.header("content-type", kind);
+                }
+                Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
+            },
+        ));
         let request = http::Request::post("/test.Echo/Unary").header("content-type", kind);
         service.oneshot(request.body(String::new()).unwrap()).await.unwrap();
         let points = telemetry.points_of("duration");
         assert_eq!(points.len(), 1);
-        assert_eq!(points[0].name, instrument, "{pinned:?} {kind}");
+        assert_eq!(points[0].name, instrument, "{pinned:?} {kind} {answer:?}");
+        assert_eq!(telemetry.active(), 0);
+        let span = telemetry.span_of(SpanKind::Server);
+        let is_rpc = attribute(&span, "rpc.system.name").is_some();
+        assert_eq!(is_rpc, instrument == rpc_metric, "{pinned:?} {kind} {answer:?}");
     }
+}
+
+/// A caller can't turn the requests of an HTTP service into failed gRPC calls.
+#[tokio::test]
+async fn a_claimed_call_is_http() {
+    let telemetry = Telemetry::new();
+    let service = service_fn(|request: http::Request<String>| async move {
+        match request.uri().path() {
+            "/never" => std::future::pending().await,
+            "/fail" => Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe)),
+            _ => Ok(http::Response::new(String::from("hello"))),
+        }
+    });
+    let mut service = telemetry.stack(Convention::server()).layer(service);
+    for path in ["/a.B/C", "/never", "/fail"] {
+        let request = http::Request::post(path).header("content-type", "application/grpc");
+        let call = tower::Service::call(&mut service, request.body(String::new()).unwrap());
+        drop(futures_util::FutureExt::now_or_never(call));
+    }
+    assert!(telemetry.points_of("call.duration").is_empty());
+    let durations = telemetry.points_of("request.duration");
+    assert_eq!(durations.iter().map(|point| point.count).sum::<u64>(), 3);
+    assert_eq!(telemetry.active(), 0);
+    for span in telemetry.spans() {
+        assert_eq!(span.name, "POST");
+        assert!(span.attributes.iter().all(|kv| !kv.key.as_str().starts_with("rpc.")), "{span:?}");
+    }
+}
+
+/// A proxy that answers every path with the content type of gRPC, and an interceptor that refuses all.
+#[tokio::test]
+async fn invented_methods_do_not_displace_real_ones() {
+    let telemetry = Telemetry::new();
+    let service = service_fn(|request: http::Request<String>| async move {
+        let response = http::Response::builder().header("content-type", "application/grpc");
+        let response = match request.uri().path() {
+            "/real.Service/Ok" => response.header("grpc-status", "0"),
+            path if path.starts_with("/refused.") => response.header("grpc-status", "16"),
+            _ => response,
+        };
+        Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
+    });
+    let mut service = telemetry.stack(Convention::server()).layer(service);
+    let paths = (0..2500).flat_map(|i| [format!("/echo.S/{i}"), format!("/refused.S/{i}")]);
+    for path in paths.chain([String::from("/real.Service/Ok")]) {
+        let request = http::Request::post(path).header("content-type", "application/grpc");
+        let call = tower::Service::call(&mut service, request.body(String::new()).unwrap());
+        drop(futures_util::FutureExt::now_or_never(call));
+    }
+    let points = telemetry.points_of("call.duration");
+    let methods = |prefix: &str| {
+        points.iter().filter(|point| point.labels["rpc.method"].contains(prefix)).count()
+    };
+    assert_eq!((methods("real.Service/Ok"), methods("refused")), (1, 0));
+    assert!(methods("echo") <= 100, "{}", methods("echo"));
+}
+
+/// A known method keeps its name, whatever it answers; a listed one has it from the start.
+#[tokio::test]
+async fn known_methods_keep_their_names() {
+    let service = || {
+        service_fn(|request: http::Request<String>| async move {
+            let response = http::Response::builder();
+            let response = match request.body().as_str() {
+                "ok" => response.header("grpc-status", "0"),
+                "unimplemented" => response.header("grpc-status", "12"),
+                "hang" => std::future::pending().await,
+                "plain" => response.status(503),
+                other => panic!("{other}"),
+            };
+            Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
+        })
+    };
+    let (answered, listed) = ("test.Echo/Unary", "test.Echo/Listed");
+    for (path, list, sent, expected) in [
+        (answered, vec![], &["ok", "unimplemented", "plain", "hang"][..], 4),
+        // Without an answer nothing shows that the method exists.
+        (answered, vec![], &["unimplemented", "hang"], 0),
+        (listed, vec![listed], &["unimplemented", "plain", "hang"], 3),
+        // A method of a listed service is known where it hangs, because no router has refused it.
+        (answered, vec!["test.Echo"], &["hang"], 1),
+        (answered, vec!["test.Echo"], &["unimplemented"], 0),
+        (answered, vec!["test.Other"], &["ok", "hang"], 0),
+    ] {
+        let telemetry = Telemetry::new();
+        let convention = match list.is_empty() {
+            true => Convention::server(),
+            false => Convention::server().with_known_services(list.clone()),
+        };
+        let mut service = telemetry.stack(convention).layer(service());
+        for body in sent {
+            let request = http::Request::post(format!("/{path}"));
+            let request = request.header("content-type", "application/grpc");
+            let request = request.body(String::from(*body)).unwrap();
+            let call = tower::Service::call(&mut service, request);
+            drop(futures_util::FutureExt::now_or_never(call));
+        }
+        let points = telemetry.points_of("call.duration");
+        let named = points.iter().filter(|point| point.labels["rpc.method"].contains(path));
+        assert_eq!(
+            named.map(|point| point.count).sum::<u64>(),
+            expected,
+            "{path} {list:?} {sent:?}"
+        );
+    }
+}
+
+/// A call without a method has a name, and no empty attribute.
+#[tokio::test]
+async fn a_client_that_calls_no_method() {
+    let telemetry = Telemetry::new();
+    let service = telemetry.stack(Convention::client()).layer(service_fn(crate::support::hello));
+    let request = http::Request::post("http://a/").header("content-type", "application/grpc");
+    service.oneshot(request.body(String::new()).unwrap()).await.unwrap();
+    let span = telemetry.span_of(SpanKind::Client);
+    assert_eq!((&*span.name, attribute(&span, "rpc.method").as_deref()), ("grpc", Some("_OTHER")));
+    assert!(span.attributes.iter().all(|kv| !kv.value.as_str().is_empty()));
 }
 
 /// The layer composes with tower's and tonic's, in any order, on both sides, and names their errors.

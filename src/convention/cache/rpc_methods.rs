@@ -1,6 +1,9 @@
 //! The gRPC methods that a server is known to have.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicBool, Ordering},
+};
 
 use super::interner::Interner;
 
@@ -9,16 +12,30 @@ use super::interner::Interner;
 pub(crate) struct RpcMethods {
     answered: Interner,
     failed: Interner,
+    is_grpc_server: AtomicBool,
 }
 
 impl RpcMethods {
-    /// Records an answer that only the method itself can have given.
+    /// Records that the server has given a gRPC answer.
+    pub(crate) fn set_grpc_server(&self) {
+        // All threads share the flag, so it is written once.
+        if !self.is_grpc_server() {
+            self.is_grpc_server.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// Returns true if the server has given a gRPC answer before.
+    pub(crate) fn is_grpc_server(&self) -> bool {
+        self.is_grpc_server.load(Ordering::Relaxed)
+    }
+
+    /// Records a successful answer.
     pub(crate) fn answered(&self, path: &str) -> Option<Arc<str>> {
         self.answered.insert(path)
     }
 
-    /// Records a failure. An interceptor or a limiter in front of the router may have answered for a
-    /// path that a caller invented, so few of these methods become known.
+    /// Records a failure. A layer in front of the router may have answered for a path that a caller
+    /// invented, so few of these methods become known.
     pub(crate) fn failed(&self, path: &str) -> Option<Arc<str>> {
         self.answered.get(path).or_else(|| self.failed.insert(path))
     }
@@ -30,7 +47,11 @@ impl RpcMethods {
 
 impl Default for RpcMethods {
     fn default() -> Self {
-        Self { answered: Interner::new(MAX_ANSWERED), failed: Interner::new(MAX_FAILED) }
+        Self {
+            answered: Interner::new(MAX_ANSWERED),
+            failed: Interner::new(MAX_FAILED),
+            is_grpc_server: AtomicBool::new(false),
+        }
     }
 }
 

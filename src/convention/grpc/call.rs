@@ -10,7 +10,7 @@ use super::{
     deadline,
 };
 use crate::{
-    convention::{names, rules::Rules, side::Side, values},
+    convention::{names, protocol::Protocol, rules::Rules, side::Side, values},
     percent,
 };
 
@@ -21,6 +21,8 @@ pub(crate) struct Call {
     pub(super) path: String,
     /// The method, if it is known to exist.
     pub(super) method: Option<Arc<str>>,
+    /// The exchange was recorded as a gRPC call from its beginning.
+    pub(super) is_certain: bool,
     pub(super) deadline: Option<Duration>,
     pub(super) answer: Option<Answer>,
     pub(super) status: Option<Code>,
@@ -33,7 +35,7 @@ pub(crate) struct Call {
 pub(super) struct Answer {
     pub(super) http_status: StatusCode,
     pub(super) is_grpc: bool,
-    /// A message follows, so that the method itself has answered.
+    /// Messages follow, so that no layer in front of the method has answered.
     pub(super) has_begun: bool,
 }
 
@@ -59,14 +61,18 @@ fn has_grpc_content_type(headers: &HeaderMap) -> bool {
 impl Call {
     pub(crate) fn read(rules: &Rules, head: &request::Parts) -> Self {
         let path = rules.truncated(head.uri.path().trim_start_matches('/'));
-        let method = match rules.side() {
+        let (method, is_certain) = match rules.side() {
             // The program itself chooses what its client calls.
-            Side::Client => is_listed(rules, path).then(|| rules.caches.strings.intern(path)),
-            Side::Server => None,
+            Side::Client => {
+                let is_known = !path.is_empty() && is_listed(rules, path);
+                (is_known.then(|| rules.caches.strings.intern(path)), true)
+            }
+            Side::Server => (None, is_grpc_server(rules, head)),
         };
         Self {
             path: path.to_owned(),
             method,
+            is_certain,
             deadline: deadline::deadline(&head.headers),
             answer: None,
             status: None,
@@ -80,6 +86,9 @@ impl Call {
         let is_grpc = has_status || has_grpc_content_type(&head.headers);
         let has_begun = is_grpc && !has_status;
         self.answer = Some(Answer { http_status: head.status, is_grpc, has_begun });
+        if is_grpc && rules.side() == Side::Server {
+            rules.caches.rpc_methods.set_grpc_server();
+        }
         if has_status {
             self.read_trailers(rules, &head.headers);
         }
@@ -109,9 +118,26 @@ impl Call {
         self.status.is_none()
     }
 
-    /// Returns true if the method is not known to exist.
-    pub(crate) fn is_unrecognized(&self) -> bool {
-        self.method.is_none()
+    /// Returns true if the span was created for a gRPC call.
+    pub(crate) fn is_certain(&self) -> bool {
+        self.is_certain
+    }
+
+    /// Returns true if the span's name changes at the end.
+    pub(crate) fn is_renamed(&self) -> bool {
+        self.method.is_none() || !self.is_certain
+    }
+
+    /// Returns true if the exchange turned out to be HTTP: a server answered without gRPC, for a
+    /// method that it is not known to have.
+    pub(super) fn is_http(&self, rules: &Rules) -> bool {
+        if rules.side() == Side::Client || rules.options.protocol.is_some() {
+            return false;
+        }
+        match self.answer {
+            Some(answer) => !answer.is_grpc && self.method.is_none(),
+            None => !self.is_certain,
+        }
     }
 
     /// Returns the value of `rpc.method`.
@@ -121,6 +147,19 @@ impl Call {
             None => names::OTHER.into(),
         }
     }
+}
+
+/// Returns true if the server is known to serve gRPC. Without that, callers could make any `POST` a
+/// gRPC call.
+fn is_grpc_server(rules: &Rules, head: &request::Parts) -> bool {
+    #[cfg(feature = "tonic")]
+    if head.extensions.get::<tonic::transport::server::TcpConnectInfo>().is_some() {
+        return true;
+    }
+    let _ = head;
+    rules.options.protocol == Some(Protocol::Grpc)
+        || rules.options.known_services.is_some()
+        || rules.caches.rpc_methods.is_grpc_server()
 }
 
 /// Returns true if the user's list has the method or its service, or if there is no list.

@@ -66,6 +66,17 @@ impl Code {
         }
     }
 
+    /// Returns true for codes that routers, interceptors and limiters give without calling the method.
+    pub(crate) fn is_of_layers(self) -> bool {
+        matches!(
+            self,
+            Self::UNIMPLEMENTED
+                | Self::UNAUTHENTICATED
+                | Self::PERMISSION_DENIED
+                | Self::RESOURCE_EXHAUSTED
+        )
+    }
+
     /// On a client every code but `OK` is an error. On a server only its own faults are.
     pub(super) fn is_error(self, side: Side) -> bool {
         match side {

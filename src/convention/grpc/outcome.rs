@@ -16,13 +16,14 @@ use crate::{
 };
 
 impl Call {
-    /// Reads the end of a call. Returns its `error.type` if it failed.
+    /// Reads the end of a call. Returns its `error.type` if it failed, or [`NotGrpc`] if the exchange
+    /// turned out to be HTTP.
     pub(crate) fn read_end(
         &mut self,
         rules: &Rules,
         end: &End<'_>,
         elapsed: Duration,
-    ) -> Option<StringValue> {
+    ) -> Result<Option<StringValue>, NotGrpc> {
         if let End::Complete { trailers: Some(trailers) } = end
             && trailers.contains_key(GRPC_STATUS)
         {
@@ -45,9 +46,16 @@ impl Call {
         if rules.side() == Side::Server {
             self.method = recognized(rules, self, code);
         }
-        kind.or_else(|| code.is_error(rules.side()).then(|| code.name().into()))
+        if self.is_http(rules) {
+            return Err(NotGrpc);
+        }
+        Ok(kind.or_else(|| code.is_error(rules.side()).then(|| code.name().into())))
     }
 }
+
+/// The exchange is not a gRPC call.
+#[derive(Debug)]
+pub(crate) struct NotGrpc;
 
 /// Returns the code of a failure, and its kind unless that is the code itself.
 fn failed(rules: &Rules, failure: Failure<'_>) -> (Code, Option<StringValue>) {
@@ -64,17 +72,23 @@ fn failed(rules: &Rules, failure: Failure<'_>) -> (Code, Option<StringValue>) {
     (code, Some(errors.error_type(failure)))
 }
 
-/// Returns the method of a call to a server that has shown to have it.
+/// Returns the method of a call to a server, if the server is known to have it.
 fn recognized(rules: &Rules, call: &Call, code: Code) -> Option<Arc<str>> {
     let methods = &rules.caches.rpc_methods;
     let path = Some(&*call.path).filter(|path| path.contains('/') && is_listed(rules, path))?;
+    // The user's list names the method itself.
+    let services = rules.options.known_services.as_ref();
+    if services.is_some_and(|known| known.iter().any(|known| *known == path)) {
+        return Some(rules.caches.strings.intern(path));
+    }
     match call.answer {
-        // No answer: the method is known from another call.
-        None => methods.known(path),
-        Some(_) if code == Code::UNIMPLEMENTED => None,
-        Some(Answer { has_begun: true, .. }) => methods.answered(path),
         Some(Answer { is_grpc: true, .. }) if code == Code::OK => methods.answered(path),
-        Some(Answer { is_grpc: true, .. }) => methods.failed(path),
-        Some(_) => None,
+        Some(_) if code == Code::UNIMPLEMENTED => methods.known(path),
+        Some(Answer { has_begun: true, .. }) => methods.failed(path),
+        // Routers and other layers give these codes for any path.
+        Some(Answer { is_grpc: true, .. }) if !code.is_of_layers() => methods.failed(path),
+        // A method of a listed service that hangs, panics or was left.
+        None if services.is_some() => methods.failed(path),
+        _ => methods.known(path),
     }
 }

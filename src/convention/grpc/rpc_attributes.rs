@@ -46,6 +46,9 @@ pub(crate) fn push_request(
 
 /// Adds the attributes that a span gets at its end.
 pub(crate) fn push_end(rules: &Rules, attributes: &mut EndAttributes, call: &Call) {
+    if !call.is_certain {
+        attributes.push(KeyValue::new(names::RPC_SYSTEM_NAME, GRPC));
+    }
     if rules.side() == Side::Server {
         // The SDK can't remove an attribute, so a server's method waits until it is known to exist.
         push_method(attributes, call);

@@ -128,6 +128,14 @@ pub(crate) fn push_end(
     }
 }
 
+/// Adds what a span lacks that was created for a gRPC call and turned out to be HTTP.
+pub(crate) fn push_late(attributes: &mut EndAttributes, facts: &Facts) {
+    attributes.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
+    let scheme = facts.scheme.map(|scheme| KeyValue::new(names::URL_SCHEME, scheme.as_str()));
+    attributes.extend(scheme);
+    attributes.extend(protocol_version(facts.version));
+}
+
 /// Adds the labels of active requests. Callers choose a server's address, so it is not a label.
 pub(crate) fn push_active_labels(rules: &Rules, labels: &mut AttributeSet, facts: &Facts) {
     labels.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
