@@ -36,6 +36,8 @@ pub mod reqwest_middleware;
 #[cfg(feature = "setup")]
 pub mod setup;
 pub mod span;
+#[cfg(feature = "setup")]
+mod stdout;
 pub mod telemetry;
 mod traceparent;
 

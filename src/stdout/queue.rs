@@ -1,0 +1,194 @@
+//! A bounded queue in front of a stream, and the thread that writes what is queued.
+
+use std::{
+    io, mem,
+    panic::{self, AssertUnwindSafe},
+    sync::{Condvar, Mutex, MutexGuard, PoisonError},
+    thread,
+    time::{Duration, Instant},
+};
+
+/// The queue of one stream. It lives as long as the process, as does its thread.
+pub(super) struct Queue {
+    write: fn(&[u8]) -> io::Result<()>,
+    /// Reports how many pushes were dropped.
+    report: fn(u64),
+    capacity: usize,
+    state: Mutex<State>,
+    /// Wakes the writer.
+    filled: Condvar,
+    /// Wakes whoever waits for the writer.
+    written: Condvar,
+}
+
+struct State {
+    bytes: Vec<u8>,
+    pushed: u64,
+    written: u64,
+    dropped: u64,
+    writer: Writer,
+    /// A wait was in vain, and nothing has been written since: don't wait again.
+    stalled: bool,
+}
+
+#[derive(PartialEq)]
+enum Writer {
+    Absent,
+    /// It waits for `filled`.
+    Idle,
+    Writing,
+    /// It reports dropped lines, perhaps by pushing a line to this very queue.
+    Reporting,
+}
+
+impl Queue {
+    pub(super) const fn new(write: fn(&[u8]) -> io::Result<()>, report: fn(u64)) -> Self {
+        Self::with_capacity(write, report, CAPACITY)
+    }
+
+    const fn with_capacity(
+        write: fn(&[u8]) -> io::Result<()>,
+        report: fn(u64),
+        capacity: usize,
+    ) -> Self {
+        let state = State {
+            bytes: Vec::new(),
+            pushed: 0,
+            written: 0,
+            dropped: 0,
+            writer: Writer::Absent,
+            stalled: false,
+        };
+        Self {
+            write,
+            report,
+            capacity,
+            state: Mutex::new(state),
+            filled: Condvar::new(),
+            written: Condvar::new(),
+        }
+    }
+
+    /// Queues bytes and returns the ticket to wait for, or drops them if the queue is full.
+    pub(super) fn push(&'static self, bytes: &[u8]) -> u64 {
+        let mut state = self.lock();
+        // A report must not be dropped by the very queue that it is about.
+        let room = if state.writer == Writer::Reporting { ROOM_FOR_REPORT } else { 0 };
+        if state.bytes.len() + bytes.len() > self.capacity + room {
+            state.dropped += 1;
+            return state.written;
+        }
+        state.bytes.extend_from_slice(bytes);
+        state.pushed += 1;
+        match state.writer {
+            Writer::Idle => self.filled.notify_one(),
+            Writer::Absent => {
+                let thread = thread::Builder::new().name("telemetry-output".to_owned());
+                // Without a thread the bytes stay in the queue; the next push tries again.
+                if thread.spawn(|| self.run()).is_ok() {
+                    state.writer = Writer::Writing;
+                }
+            }
+            Writer::Writing | Writer::Reporting => {}
+        }
+        state.pushed
+    }
+
+    /// Waits until the push with this ticket is written, and at most `patience`.
+    ///
+    /// Does not wait if an earlier wait was in vain and nothing has been written since.
+    pub(super) fn wait_for(&self, ticket: u64, patience: Duration) {
+        let state = self.lock();
+        // The writer must not wait for itself.
+        if !state.stalled && state.writer != Writer::Reporting {
+            self.wait(state, patience, |state| state.written >= ticket);
+        }
+    }
+
+    /// Waits until everything is written and reported, and at most `patience`.
+    ///
+    /// Returns false if the time did not suffice.
+    pub(super) fn flush(&self, patience: Duration) -> bool {
+        let state = self.lock();
+        let patience = if state.stalled { Duration::ZERO } else { patience };
+        self.wait(state, patience, |state| {
+            let is_busy = matches!(state.writer, Writer::Writing | Writer::Reporting);
+            !is_busy && state.written == state.pushed && state.dropped == 0
+        })
+    }
+
+    /// How many pushes have not been written, or were dropped and not reported.
+    pub(super) fn unwritten(&self) -> u64 {
+        let state = self.lock();
+        state.pushed - state.written + state.dropped
+    }
+
+    fn wait(
+        &self,
+        mut state: MutexGuard<'_, State>,
+        patience: Duration,
+        is_over: impl Fn(&State) -> bool,
+    ) -> bool {
+        let end = Instant::now() + patience;
+        while !is_over(&state) {
+            let rest = end.saturating_duration_since(Instant::now());
+            if rest.is_zero() {
+                state.stalled = true;
+                return false;
+            }
+            let waited = self.written.wait_timeout(state, rest);
+            state = waited.unwrap_or_else(PoisonError::into_inner).0;
+        }
+        true
+    }
+
+    /// Writes what is queued, for ever.
+    fn run(&self) {
+        let mut batch = Vec::new();
+        loop {
+            let mut state = self.lock();
+            while state.bytes.is_empty() {
+                state.writer = Writer::Idle;
+                self.written.notify_all();
+                state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
+            }
+            state.writer = Writer::Writing;
+            // What was dropped came after what is queued now, so it is reported after the write.
+            let dropped = mem::take(&mut state.dropped);
+            let last = state.pushed;
+            mem::swap(&mut state.bytes, &mut batch);
+            drop(state);
+
+            // A closed stream loses the lines, as it does for `println!`, but without a panic.
+            let _ = (self.write)(&batch);
+            batch.clear();
+            if batch.capacity() > CAPACITY_AT_REST {
+                batch = Vec::new();
+            }
+
+            let mut state = self.lock();
+            state.written = last;
+            state.stalled = false;
+            if dropped > 0 {
+                state.writer = Writer::Reporting;
+                drop(state);
+                // The report may run a subscriber of the application.
+                let _ = panic::catch_unwind(AssertUnwindSafe(|| (self.report)(dropped)));
+            }
+            self.written.notify_all();
+        }
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// How many bytes wait at most: some ten thousand lines. The thread may hold as many again.
+const CAPACITY: usize = 4 << 20;
+
+/// How many bytes more the queue takes while dropped lines are reported.
+const ROOM_FOR_REPORT: usize = 16 << 10;
+
+/// Larger buffers are freed after a burst.
+const CAPACITY_AT_REST: usize = 256 << 10;
