@@ -159,9 +159,8 @@ fn a_stdout_that_is_read_late_has_all_lines_or_reports_how_many_were_dropped() {
         let mut process = Process::start(variables, Stdio::piped());
         process.request(requests);
         let stdout = process.stdout.take().unwrap();
-        let lines = thread::spawn(move || -> Vec<String> {
-            stdout.lines().map(Result::unwrap).collect()
-        });
+        let lines =
+            thread::spawn(move || -> Vec<String> { stdout.lines().map(Result::unwrap).collect() });
         assert!(process.end().success());
         let lines = lines.join().unwrap();
         let records = lines.iter().filter(|line| line.contains(r#""message":"fast""#)).count();
