@@ -34,8 +34,10 @@ struct State {
 #[derive(PartialEq)]
 enum Writer {
     Absent,
-    /// It waits for `filled`.
+    /// It waits for `filled`, which a push has to signal.
     Idle,
+    /// It waits for more to write at once. A push need not wake it.
+    Lingering,
     Writing,
     /// It reports dropped lines, perhaps by pushing a line to this very queue.
     Reporting,
@@ -89,7 +91,7 @@ impl Queue {
                     state.writer = Writer::Writing;
                 }
             }
-            Writer::Writing | Writer::Reporting => {}
+            Writer::Lingering | Writer::Writing | Writer::Reporting => {}
         }
         state.pushed
     }
@@ -130,6 +132,9 @@ impl Queue {
         is_over: impl Fn(&State) -> bool,
     ) -> bool {
         let end = Instant::now() + patience;
+        if state.writer == Writer::Lingering {
+            self.filled.notify_one();
+        }
         while !is_over(&state) {
             let rest = end.saturating_duration_since(Instant::now());
             if rest.is_zero() {
@@ -147,6 +152,13 @@ impl Queue {
         let mut batch = Vec::new();
         loop {
             let mut state = self.lock();
+            if state.bytes.len() < self.capacity / 2 {
+                // Waking a thread costs more than formatting a line, so don't do it for each line.
+                state.writer = Writer::Lingering;
+                self.written.notify_all();
+                let waited = self.filled.wait_timeout(state, LINGER);
+                state = waited.unwrap_or_else(PoisonError::into_inner).0;
+            }
             while state.bytes.is_empty() {
                 state.writer = Writer::Idle;
                 self.written.notify_all();
@@ -169,13 +181,13 @@ impl Queue {
             let mut state = self.lock();
             state.written = last;
             state.stalled = false;
+            self.written.notify_all();
             if dropped > 0 {
                 state.writer = Writer::Reporting;
                 drop(state);
                 // The report may run a subscriber of the application.
                 let _ = panic::catch_unwind(AssertUnwindSafe(|| (self.report)(dropped)));
             }
-            self.written.notify_all();
         }
     }
 
@@ -189,6 +201,9 @@ const CAPACITY: usize = 4 << 20;
 
 /// How many bytes more the queue takes while dropped lines are reported.
 const ROOM_FOR_REPORT: usize = 16 << 10;
+
+/// How long lines may wait for more lines, while lines keep coming.
+const LINGER: Duration = Duration::from_millis(1);
 
 /// Larger buffers are freed after a burst.
 const CAPACITY_AT_REST: usize = 256 << 10;
