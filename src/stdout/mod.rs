@@ -20,9 +20,9 @@ use std::{
 
 use tracing::Level;
 
+pub(crate) use self::escape::Escaped;
 #[cfg(feature = "logs")]
-pub(crate) use self::escape::Style;
-pub(crate) use self::escape::{Escape, Escaped};
+pub(crate) use self::escape::{Escape, Style};
 use self::queue::Queue;
 
 static STDOUT: Queue = Queue::new(write_stdout, warn_of_stdout);

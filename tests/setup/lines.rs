@@ -336,6 +336,35 @@ fn thread_locals_log_pretty_lines_in_their_destructors() {
     thread_locals_log("thread_locals_log_pretty_lines_in_their_destructors", LogFormat::Pretty);
 }
 
+/// `std::process::exit` runs no destructor and ends the thread that writes.
+#[test]
+fn lines_after_the_shutdown_are_written_before_the_process_exits() {
+    let test = "lines_after_the_shutdown_are_written_before_the_process_exits";
+    let lines = printed(test, || {
+        let telemetry = nothing_exported().with_log_lines(LogFormat::Json).build().unwrap();
+        tracing::info!("before the shutdown");
+        drop(telemetry);
+        tracing::info!("after the shutdown");
+        std::process::exit(0);
+    });
+    let Some(lines) = lines else { return };
+    line_with(&lines, "before the shutdown");
+    line_with(&lines, "after the shutdown");
+}
+
+#[test]
+fn lines_without_telemetry_are_written_before_the_process_exits() {
+    let test = "lines_without_telemetry_are_written_before_the_process_exits";
+    let lines = printed(test, || {
+        let subscriber = tracing_subscriber::registry().with(logs::pretty());
+        let _default = tracing::subscriber::set_default(subscriber);
+        (0..3).for_each(|n| tracing::info!("line {n}"));
+        std::process::exit(0);
+    });
+    let Some(lines) = lines else { return };
+    line_with(&lines, "line 2");
+}
+
 #[test]
 fn an_invalid_directive_of_rust_log_is_reported_and_ignored() {
     let lines = printed("an_invalid_directive_of_rust_log_is_reported_and_ignored", || {

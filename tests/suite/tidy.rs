@@ -21,14 +21,15 @@ const ROOMS: [&str; 11] = [
 const SIGNALS: [&str; 3] = ["propagation", "span", "metrics"];
 
 /// Rooms beside the layers, with what they may use.
-const BESIDE: [(&str, &[&str]); 7] = [
+const BESIDE: [(&str, &[&str]); 8] = [
     ("attempts", &["observe"]),
     ("axum", &["convention"]),
-    ("logs", &[]),
+    ("logs", &["stdout"]),
     ("prometheus", &[]),
     ("reqwest", &["attempts", "convention", "observe", "telemetry"]),
     ("reqwest_middleware", &["convention", "observe", "reqwest", "telemetry"]),
-    ("setup", &["logs", "percent", "prometheus", "propagation"]),
+    ("setup", &["logs", "percent", "prometheus", "propagation", "stdout"]),
+    ("stdout", &[]),
 ];
 
 #[test]
