@@ -60,7 +60,7 @@ pub(crate) fn end() {
     FLUSHING.fetch_sub(1, Ordering::Relaxed);
     if !STDOUT.flush(PATIENCE) {
         let lines = STDOUT.unwritten();
-        warn_on_stderr(&format!("standard output is not read: {lines} lines are lost"));
+        warn_on_stderr(&format!("standard output is not read: up to {lines} lines are lost"));
     }
     STDERR.flush(PATIENCE);
 }

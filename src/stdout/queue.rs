@@ -76,12 +76,14 @@ impl Queue {
         let mut state = self.lock();
         // A report must not be dropped by the very queue that it is about.
         let room = if state.writer == Writer::Reporting { ROOM_FOR_REPORT } else { 0 };
-        if state.bytes.len() + bytes.len() > self.capacity + room {
+        let ticket = if state.bytes.len() + bytes.len() <= self.capacity + room {
+            state.bytes.extend_from_slice(bytes);
+            state.pushed += 1;
+            state.pushed
+        } else {
             state.dropped += 1;
-            return state.written;
-        }
-        state.bytes.extend_from_slice(bytes);
-        state.pushed += 1;
+            state.written
+        };
         match state.writer {
             Writer::Idle => self.filled.notify_one(),
             Writer::Absent => {
@@ -93,7 +95,7 @@ impl Queue {
             }
             Writer::Lingering | Writer::Writing | Writer::Reporting => {}
         }
-        state.pushed
+        ticket
     }
 
     /// Waits until the push with this ticket is written, and at most `patience`.
@@ -159,7 +161,7 @@ impl Queue {
                 let waited = self.filled.wait_timeout(state, LINGER);
                 state = waited.unwrap_or_else(PoisonError::into_inner).0;
             }
-            while state.bytes.is_empty() {
+            while state.written == state.pushed && state.dropped == 0 {
                 state.writer = Writer::Idle;
                 self.written.notify_all();
                 state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
@@ -207,3 +209,53 @@ const LINGER: Duration = Duration::from_millis(1);
 
 /// Larger buffers are freed after a burst.
 const CAPACITY_AT_REST: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::{AtomicU64, Ordering};
+
+    use super::*;
+
+    static GATE: Mutex<()> = Mutex::new(());
+    static WRITTEN: Mutex<Vec<u8>> = Mutex::new(Vec::new());
+    static REPORTED: AtomicU64 = AtomicU64::new(0);
+
+    fn write(bytes: &[u8]) -> io::Result<()> {
+        let _passed = GATE.lock().unwrap();
+        WRITTEN.lock().unwrap().extend_from_slice(bytes);
+        Ok(())
+    }
+
+    fn report(dropped: u64) {
+        REPORTED.fetch_add(dropped, Ordering::Relaxed);
+    }
+
+    #[test]
+    fn a_full_queue_drops_lines_and_reports_how_many() {
+        static QUEUE: Queue = Queue::with_capacity(write, report, 100);
+        let long = Duration::from_secs(20);
+        QUEUE.push(&[b'x'; 101]);
+        assert!(QUEUE.flush(long), "a line that never fits is dropped, not waited for");
+        assert_eq!(REPORTED.swap(0, Ordering::Relaxed), 1);
+
+        let closed = GATE.lock().unwrap();
+        (0..50).for_each(|_| _ = QUEUE.push(b"123456789\n"));
+        let began = Instant::now();
+        assert!(!QUEUE.flush(Duration::from_millis(10)), "nothing is written");
+        QUEUE.wait_for(QUEUE.push(b""), long);
+        assert!(!QUEUE.flush(long), "nothing is written, and this is known");
+        assert!(began.elapsed() < long);
+        assert!(QUEUE.unwritten() > 0);
+        drop(closed);
+        // The stream is known to be stuck until something has been written.
+        while QUEUE.lock().stalled {
+            thread::yield_now();
+        }
+        assert!(QUEUE.flush(long));
+        let lines = WRITTEN.lock().unwrap().len() as u64 / 10;
+        // Ten wait, and perhaps ten are being written.
+        assert!((10..=20).contains(&lines), "{lines}");
+        assert_eq!(lines + REPORTED.load(Ordering::Relaxed), 50);
+        assert_eq!(QUEUE.unwritten(), 0);
+    }
+}

@@ -281,7 +281,8 @@ fn no_value_can_forge_a_line_or_steer_a_terminal() {
     }
     let failed = Failed;
     let failed = &failed as &(dyn Error + 'static);
-    let rows: &[(&str, &dyn Fn())] = &[
+    type Row<'a> = (&'static str, &'a dyn Fn());
+    let rows: &[Row<'_>] = &[
         ("message", &|| tracing::info!("{HOSTILE}")),
         ("literal message", &|| tracing::info!("a\nforged\r\u{1b}[2J z")),
         ("text", &|| tracing::info!(value = HOSTILE)),

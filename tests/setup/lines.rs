@@ -290,7 +290,8 @@ fn thread_locals_log(test: &str, format: LogFormat) {
         let second = || SECOND.set(Some(LogsInDrop("second")));
         let third = || THIRD.set(Some(LogsInDrop("third")));
         let line = || tracing::info_span!("span", id = 7).in_scope(|| tracing::info!("line"));
-        let threads: [fn([&dyn Fn(); 4]); 3] = [
+        type Steps<'a> = [&'a dyn Fn(); 4];
+        let threads: [fn(Steps<'_>); 3] = [
             |[first, second, third, line]| {
                 first();
                 within_span(second);
