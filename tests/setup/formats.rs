@@ -56,13 +56,18 @@ where
     String::from_utf8(buffer.0.lock().unwrap().clone()).unwrap()
 }
 
-fn json_line(format: JsonFormat, log: impl FnOnce()) -> Value {
+fn json_text(format: JsonFormat, log: impl FnOnce()) -> String {
     let layer = |buffer| {
         let layer = tracing_subscriber::fmt::layer().fmt_fields(format.clone());
         layer.event_format(format).with_writer(buffer)
     };
     let text = written(layer, log);
     assert_eq!(text.matches('\n').count(), 1, "{text}");
+    text
+}
+
+fn json_line(format: JsonFormat, log: impl FnOnce()) -> Value {
+    let text = json_text(format, log);
     let mut line: Value = serde_json::from_str(&text).unwrap();
     let object = line.as_object_mut().unwrap();
     let times = ["timestamp", "time", "@timestamp"].map(|key| object.remove(key));
@@ -226,7 +231,7 @@ fn json_values_have_their_types() {
 
 #[test]
 fn a_value_that_a_span_records_later_replaces_the_former_one() {
-    let line = json_line(JsonFormat::new(), || {
+    let text = json_text(JsonFormat::new(), || {
         let empty = tracing::field::Empty;
         let span = tracing::info_span!("order", a = 1, text = "x\",\"a\":[", b = empty, last = 2);
         span.record("b", "first");
@@ -235,6 +240,8 @@ fn a_value_that_a_span_records_later_replaces_the_former_one() {
         let _entered = span.entered();
         tracing::info_span!("bare").in_scope(|| tracing::info!("paid"));
     });
+    assert_eq!(text.matches(r#""a":"#).count(), 1, "{text}");
+    let line: Value = serde_json::from_str(&text).unwrap();
     let order = json!({ "a": 3, "text": "x\",\"a\":[", "b": 4.5, "last": 2, "name": "order" });
     assert_eq!(line["spans"], json!([order, { "name": "bare" }]));
 }
@@ -322,11 +329,7 @@ fn no_value_can_forge_a_line_or_steer_a_terminal() {
             assert!(!line.contains(is_hostile), "{what}: {line:?}");
         }
         for format in [JsonFormat::new(), JsonFormat::ecs()] {
-            let layer = |buffer| {
-                let layer = tracing_subscriber::fmt::layer().fmt_fields(format.clone());
-                layer.event_format(format).with_writer(buffer)
-            };
-            let text = written(layer, log);
+            let text = json_text(format, log);
             let line = text.strip_suffix('\n').unwrap();
             assert!(!line.contains(is_hostile), "{what}: {line:?}");
             let value: Value = serde_json::from_str(line).unwrap();

@@ -339,6 +339,19 @@ fn thread_locals_log_pretty_lines_in_their_destructors() {
 
 /// `std::process::exit` runs no destructor and ends the thread that writes.
 #[test]
+fn the_shutdown_waits_until_lines_are_written() {
+    let lines = printed("the_shutdown_waits_until_lines_are_written", || {
+        let telemetry = nothing_exported().with_log_lines(LogFormat::Json).build().unwrap();
+        (0..5000).for_each(|n| tracing::info!("line {n}"));
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        runtime.block_on(telemetry.shutdown(std::time::Duration::from_secs(5))).unwrap();
+        std::process::exit(0);
+    });
+    let Some(lines) = lines else { return };
+    line_with(&lines, "line 4999");
+}
+
+#[test]
 fn lines_after_the_shutdown_are_written_before_the_process_exits() {
     let test = "lines_after_the_shutdown_are_written_before_the_process_exits";
     let lines = printed(test, || {
