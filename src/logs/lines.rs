@@ -7,7 +7,9 @@ use tracing::level_filters::LevelFilter;
 use tracing_log::{AsLog, LogTracer, log};
 use tracing_subscriber::layer::SubscriberExt;
 
-use super::{Levels, LogFormat, bridge, layer, without_export_failures};
+use super::{
+    Levels, LogFormat, bridge, layer, teardown::NoSpansAtTeardown, without_export_failures,
+};
 use crate::stdout;
 
 /// Lines on standard output, and records for a provider.
@@ -37,6 +39,8 @@ impl LogLines {
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let rejected = self.levels.rejected().to_vec();
         let subscriber = tracing_subscriber::registry()
+            // Innermost, so that a span that another filter disables is not asked for again.
+            .with(NoSpansAtTeardown)
             .with(exported.map(bridge))
             .with(layer(self.format))
             .with(self.levels)

@@ -52,7 +52,7 @@ use crate::stdout::{Escape, Escaped, Style};
 /// ```
 #[derive(Debug, Clone, Default)]
 pub struct PrettyFormat {
-    is_timeless: bool,
+    omits_time: bool,
 }
 
 impl PrettyFormat {
@@ -64,7 +64,7 @@ impl PrettyFormat {
     /// Omits the time, for a collector that adds its own, such as journald.
     #[must_use]
     pub fn without_time(mut self) -> Self {
-        self.is_timeless = true;
+        self.omits_time = true;
         self
     }
 }
@@ -83,7 +83,7 @@ impl WriteLine for PrettyFormat {
         let colours = Colours { is_on: is_coloured };
         let of_log = event.normalized_metadata();
         let metadata = of_log.as_ref().unwrap_or_else(|| event.metadata());
-        if !self.is_timeless {
+        if !self.omits_time {
             line.write_str(colours.dim())?;
             SystemTime.format_time(&mut Writer::new(&mut line))?;
             write!(line, "{} ", colours.end())?;

@@ -1,14 +1,15 @@
 //! Lines that are logged while a thread ends.
 //!
-//! A destructor of a thread-local value may log. `fmt::Layer` and OpenTelemetry's context use
-//! thread-locals of their own, and panic once those are destroyed; a panic in such a destructor
-//! aborts the process.
+//! A destructor of a thread-local value may log. `fmt::Layer`, the registry and OpenTelemetry's
+//! context use thread-locals of their own, and panic once those are destroyed; a panic in such a
+//! destructor aborts the process.
 
 use std::fmt::Debug;
 
 use tracing::{
-    Event, Subscriber,
+    Event, Metadata, Subscriber,
     span::{Attributes, Id, Record},
+    subscriber::Interest,
 };
 use tracing_subscriber::{
     Layer,
@@ -20,10 +21,14 @@ use super::format::WriteLine;
 use crate::stdout;
 
 thread_local! {
-    static SENTINEL: Sentinel = const { Sentinel };
+    static LINES: Sentinel = const { Sentinel };
+    static SPANS: Sentinel = const { Sentinel };
 }
 
 /// A thread-local with a destructor, which tells whether destructors have run.
+///
+/// Thread-locals are destroyed in the reverse order of their first use. One that is first used right
+/// after a sentinel is therefore destroyed right before it, with nothing in between that could log.
 struct Sentinel;
 
 impl Drop for Sentinel {
@@ -31,13 +36,32 @@ impl Drop for Sentinel {
     fn drop(&mut self) {}
 }
 
-/// Returns true if thread-locals that were first used after the first call of this function may be
-/// destroyed already.
+/// Returns true if the thread-locals that a line needs are destroyed.
 ///
-/// Thread-locals are destroyed in the reverse order of their first use. Whoever calls this before
-/// using another thread-local therefore finds that one destroyed only if this returns true.
+/// Call it before a line is the first to use them.
 pub(super) fn has_begun() -> bool {
-    SENTINEL.try_with(|_| ()).is_err()
+    LINES.try_with(|_| ()).is_err()
+}
+
+/// Returns true if the thread-locals that a new span needs are destroyed.
+///
+/// They have a sentinel of their own, because a thread may have spans before it has lines.
+fn has_begun_for_spans() -> bool {
+    SPANS.try_with(|_| ()).is_err()
+}
+
+/// Disables new spans while the thread ends, because the registry panics there.
+pub(super) struct NoSpansAtTeardown;
+
+impl<S: Subscriber> Layer<S> for NoSpansAtTeardown {
+    fn register_callsite(&self, metadata: &'static Metadata<'static>) -> Interest {
+        // For spans, `enabled` has to be asked each time.
+        if metadata.is_span() { Interest::sometimes() } else { Interest::always() }
+    }
+
+    fn enabled(&self, metadata: &Metadata<'_>, _: Context<'_, S>) -> bool {
+        !metadata.is_span() || !has_begun_for_spans()
+    }
 }
 
 /// Skips a layer's events while the thread ends.

@@ -383,7 +383,7 @@ fn a_line_allocates_nothing() {
 }
 
 #[test]
-fn an_fmt_layer_of_ones_own_gets_the_ids() {
+fn a_custom_fmt_layer_gets_the_ids() {
     let logs = || {
         within_span(|| tracing::info!(amount = 3, "inside"));
         tracing::info!("outside");

@@ -14,6 +14,7 @@ use opentelemetry::{
         TracerProvider,
     },
 };
+use opentelemetry_sdk::trace::Span as SdkSpan;
 use serde_json::Value;
 use tower_telemetry::{
     logs::{self, JsonFormat, Levels, LogFormat},
@@ -267,6 +268,7 @@ impl Drop for LogsInDrop {
     fn drop(&mut self) {
         tracing::info!(amount = 3, "by tracing in {}", self.0);
         log::info!("by log in {}", self.0);
+        tracing::info_span!("cleanup").in_scope(|| tracing::info!("within a span in {}", self.0));
     }
 }
 
@@ -274,6 +276,7 @@ thread_local! {
     static FIRST: RefCell<Option<LogsInDrop>> = const { RefCell::new(None) };
     static SECOND: RefCell<Option<LogsInDrop>> = const { RefCell::new(None) };
     static THIRD: RefCell<Option<LogsInDrop>> = const { RefCell::new(None) };
+    static SPANS: RefCell<Vec<SdkSpan>> = const { RefCell::new(Vec::new()) };
 }
 
 /// Thread-locals are destroyed in an order that depends on their first use. A panic in a destructor
@@ -281,7 +284,7 @@ thread_local! {
 fn thread_locals_log(test: &str, format: LogFormat) {
     let lines = printed(test, || {
         let telemetry = builder(&[
-            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_TRACES_EXPORTER", "console"),
             ("OTEL_METRICS_EXPORTER", "none"),
             ("OTEL_LOGS_EXPORTER", "console"),
         ]);
@@ -291,7 +294,7 @@ fn thread_locals_log(test: &str, format: LogFormat) {
         let third = || THIRD.set(Some(LogsInDrop("third")));
         let line = || tracing::info_span!("span", id = 7).in_scope(|| tracing::info!("line"));
         type Steps<'a> = [&'a dyn Fn(); 4];
-        let threads: [fn(Steps<'_>); 3] = [
+        let threads: [fn(Steps<'_>); 4] = [
             |[first, second, third, line]| {
                 first();
                 within_span(second);
@@ -302,6 +305,11 @@ fn thread_locals_log(test: &str, format: LogFormat) {
                 within_span(first);
                 second();
                 within_span(line);
+                third();
+            },
+            |[first, second, third, _]| {
+                first();
+                tracing::info_span!("span without a line").in_scope(second);
                 third();
             },
             // The first line of this thread is that of a destructor.
@@ -315,14 +323,24 @@ fn thread_locals_log(test: &str, format: LogFormat) {
             let run = move || thread([&first, &second, &third, &line]);
             std::thread::spawn(run).join().unwrap();
         }
+        // A span that ends in such a destructor.
+        let tracer = telemetry.tracer_provider().tracer("test");
+        std::thread::spawn(move || {
+            SPANS.set(vec![tracer.start("held by a thread-local")]);
+            tracing::info!("line");
+        })
+        .join()
+        .unwrap();
         drop(telemetry);
     });
     let Some(lines) = lines else { return };
+    line_with(&lines, "held by a thread-local");
     let is_line = |line: &&String| !line.starts_with("log ");
     for name in ["first", "second", "third"] {
-        for text in [format!("by tracing in {name}"), format!("by log in {name}")] {
+        for place in ["by tracing", "by log", "within a span"] {
+            let text = format!("{place} in {name}");
             let count = lines.iter().filter(is_line).filter(|line| line.contains(&text)).count();
-            assert_eq!(count, 3, "{text}: {lines:#?}");
+            assert_eq!(count, 4, "{text}: {lines:#?}");
         }
     }
 }
