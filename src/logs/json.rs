@@ -25,9 +25,8 @@ use super::{
 
 /// JSON lines with keys of your choice, and with the ids of the current span.
 ///
-/// | | [`new`](Self::new) | [`google_cloud`](Self::google_cloud) | [`datadog`](Self::datadog) | [`ecs`](Self::ecs) |
+/// | | [`new`] | [`google_cloud`] | [`datadog`] | [`ecs`] |
 /// |---|---|---|---|---|
-/// | trace | `trace_id`, `span_id`, `trace_flags` | `logging.googleapis.com/trace`, `…/spanId`, `…/trace_sampled` | `dd.trace_id`, `dd.span_id` | `trace.id`, `span.id` |
 /// | time | `timestamp` | `time` | `timestamp` | `@timestamp` |
 /// | level | `level` | `severity` | `status` | `log.level` |
 /// | message | `message` in `fields` | `message` | `message` | `message` |
@@ -35,6 +34,13 @@ use super::{
 /// | service | none | `service` | `service` | `service.name` |
 /// | fields | `fields` | `fields` | `fields` | `labels`, with `_` for `.` |
 /// | spans | `spans` | `spans` | `spans` | `spans` |
+/// | trace | `trace_id` | `logging.googleapis.com/trace` | `dd.trace_id` | `trace.id` |
+/// | span | `span_id` | `logging.googleapis.com/spanId` | `dd.span_id` | `span.id` |
+///
+/// [`new`]: Self::new
+/// [`google_cloud`]: Self::google_cloud
+/// [`datadog`]: Self::datadog
+/// [`ecs`]: Self::ecs
 ///
 /// Fields have an object of their own, so that none of them can be taken for an id. An error
 /// (`error = &error as &dyn Error`) is followed by `error.sources`, an array; with ECS its text is
@@ -90,6 +96,8 @@ enum Schema {
 
 impl JsonFormat {
     /// Returns the format of [`LogFormat::Json`](super::LogFormat::Json).
+    ///
+    /// It has `trace_flags`, too: two hexadecimal digits, `01` for a trace that is sampled.
     pub fn new() -> Self {
         Self {
             schema: Schema::Plain,
@@ -103,6 +111,8 @@ impl JsonFormat {
     }
 
     /// Returns the format of Google Cloud's structured logging.
+    ///
+    /// It has `logging.googleapis.com/trace_sampled`, too: true or false.
     ///
     /// `project` is the id of the project that stores the traces. Without it (`""`) the id of the
     /// trace stands alone, which not all parts of Google Cloud link to the trace.

@@ -13,9 +13,8 @@ use crate::stdout;
 
 /// Levels by target, as `RUST_LOG` names them: `info`, or `warn,shop=debug`.
 ///
-/// It is the filter of
-/// [`with_log_lines`](crate::setup::TelemetryBuilder::with_log_lines), for a subscriber of your own:
-/// as a layer it filters for the whole subscriber, as a filter
+/// It is the filter of [`with_log_lines`](crate::setup::TelemetryBuilder::with_log_lines), for a
+/// subscriber of your own. As a layer it filters for the whole subscriber, as a filter
 /// ([`with_filter`](Layer::with_filter)) for one layer. Compared with [`Targets`]:
 ///
 /// - An invalid directive is ignored and reported; the others hold.

@@ -3,9 +3,9 @@
 //! Each line that is written inside a request carries the ids of the current span:
 //!
 //! ```json
-//! {"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","trace_flags":"01",
-//!  "timestamp":"2026-11-23T09:30:00.123456Z","level":"INFO","fields":{"message":"paid","amount":3},
-//!  "target":"shop"}
+//! {"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7",
+//!  "trace_flags":"01","timestamp":"2026-11-23T09:30:00.123456Z","level":"INFO",
+//!  "fields":{"message":"paid","amount":3},"target":"shop"}
 //! ```
 //!
 //! (on one line). `trace_flags` is two hexadecimal digits; `01` means that the trace is sampled.
@@ -15,8 +15,8 @@
 //!
 //! The ids are those of [`Context::current`](opentelemetry::Context::current). The layers of this
 //! crate set it, and so does `tracing-opentelemetry` with its defaults. Neither the place of the
-//! telemetry layer in the stack nor the order of the subscriber's layers matters, and `tracing` needs
-//! no span.
+//! telemetry layer in the stack nor the order of the subscriber's layers matters, and `tracing`
+//! needs no span.
 //!
 //! # Without a subscriber of your own
 //!
@@ -49,8 +49,8 @@
 //!
 //! # What callers send
 //!
-//! Control characters are escaped in messages, fields, targets and the names of spans: a value cannot
-//! forge a line, and cannot send escape sequences to a terminal.
+//! Control characters are escaped in messages, fields, targets and the names of spans: a value
+//! cannot forge a line, and cannot send escape sequences to a terminal.
 //!
 //! # Standard output that nobody reads
 //!
@@ -58,9 +58,9 @@
 //!
 //! # No feedback
 //!
-//! Exporting log records causes log records: of the connection, of HTTP/2, of the SDK. Those of this
-//! crate's exporters come from threads on which telemetry is suppressed. They are written as lines if
-//! the filter lets them, but they are never exported.
+//! Exporting log records causes log records: of the connection, of HTTP/2, of the SDK. Those of
+//! this crate's exporters come from threads on which telemetry is suppressed. They are written as
+//! lines if the filter lets them, but they are never exported.
 
 mod format;
 mod json;
@@ -106,7 +106,7 @@ where
     layer(LogFormat::Json)
 }
 
-/// Writes lines for a terminal to standard output, each with the ids of the current span at its end.
+/// Writes lines for a terminal to standard output, each with the ids of the current span.
 pub fn pretty<S>() -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,

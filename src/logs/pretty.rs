@@ -32,8 +32,8 @@ use crate::stdout::{Escape, Escaped, Style};
 /// 2026-11-23T09:30:00.123456Z  INFO order{id=7}: shop: paid amount=3 trace_id=4bf9… span_id=00f0…
 /// ```
 ///
-/// Control characters are escaped wherever they come from, so that a value can neither forge a line
-/// nor steer a terminal; a message of several lines becomes one line. An error
+/// Control characters are escaped wherever they come from, so that a value can neither forge a
+/// line nor steer a terminal; a message of several lines becomes one line. An error
 /// (`error = &error as &dyn Error`) is followed by its sources.
 ///
 /// It is an event format and a field format for an `fmt` layer of your own:

@@ -27,8 +27,9 @@ thread_local! {
 
 /// A thread-local with a destructor, which tells whether destructors have run.
 ///
-/// Thread-locals are destroyed in the reverse order of their first use. One that is first used right
-/// after a sentinel is therefore destroyed right before it, with nothing in between that could log.
+/// Thread-locals are destroyed in the reverse order of their first use. One that is first used
+/// right after a sentinel is therefore destroyed right before it, and no other destructor, which
+/// could log, runs in between.
 struct Sentinel;
 
 impl Drop for Sentinel {

@@ -111,9 +111,7 @@ where
         let Some(members) = line.strip_prefix('{') else { return writer.write_str(&line) };
         let comma = if members.starts_with('}') { "" } else { "," };
         let flags = flags.to_u8();
-        write!(
-            writer,
-            r#"{{"trace_id":"{trace}","span_id":"{span}","trace_flags":"{flags:02x}"{comma}{members}"#,
-        )
+        write!(writer, r#"{{"trace_id":"{trace}","span_id":"{span}","#)?;
+        write!(writer, r#""trace_flags":"{flags:02x}"{comma}{members}"#)
     }
 }

@@ -19,7 +19,8 @@ use crate::stdout;
 /// use tower_telemetry::logs::Stdout;
 /// use tracing_subscriber::{fmt, layer::SubscriberExt};
 ///
-/// let subscriber = tracing_subscriber::registry().with(fmt::layer().compact().with_writer(Stdout));
+/// let lines = fmt::layer().compact().with_writer(Stdout);
+/// let subscriber = tracing_subscriber::registry().with(lines);
 /// # drop(subscriber);
 /// ```
 #[derive(Debug, Clone, Copy, Default)]
