@@ -33,6 +33,8 @@ mod providers;
 #[cfg(feature = "setup")]
 pub mod setup;
 mod span;
+#[cfg(feature = "setup")]
+mod stdout;
 mod telemetry;
 mod traceparent;
 

@@ -1,23 +1,24 @@
-//! Log lines that lead to their trace, and log records that are exported with it.
+//! Log lines with the ids of their trace, and the bridge that exports log records.
 //!
-//! Each line that is written inside a request carries the ids of the span that was current:
+//! Each line that is written inside a request carries the ids of the current span:
 //!
 //! ```json
-//! {"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7","trace_flags":"01",
-//!  "timestamp":"2026-11-23T09:30:00.123456Z","level":"INFO","fields":{"message":"paid","amount":3},
-//!  "target":"shop"}
+//! {"trace_id":"4bf92f3577b34da6a3ce929d0e0e4736","span_id":"00f067aa0ba902b7",
+//!  "trace_flags":"01","timestamp":"2026-11-23T09:30:00.123456Z","level":"INFO",
+//!  "fields":{"message":"paid","amount":3},"target":"shop"}
 //! ```
 //!
-//! (on one line). `trace_flags` are two hex digits; `01` says that the trace is sampled. What is
-//! written outside of a request has no ids. The fields of an event are under `fields`, so that none
-//! of them can pass for an id.
+//! (on one line). `trace_flags` is two hexadecimal digits; `01` means that the trace is sampled.
+//! Lines that are written outside of a request have no ids. The fields of an event are in an object
+//! of their own, so that none of them can be taken for an id. [`JsonFormat`] has the keys of Google
+//! Cloud, Datadog and Elastic, too.
 //!
-//! The ids are those of [`Context::current`](opentelemetry::Context::current), which the layers of
-//! this crate make current, as does `tracing-opentelemetry` with its defaults. So it matters neither
-//! where in the stack of layers telemetry stands, nor in which order a subscriber's layers do, nor
-//! whether `tracing` has any span.
+//! The ids are those of [`Context::current`](opentelemetry::Context::current). The layers of this
+//! crate set it, and so does `tracing-opentelemetry` with its defaults. Neither the place of the
+//! telemetry layer in the stack nor the order of the subscriber's layers matters, and `tracing`
+//! needs no span.
 //!
-//! # With nothing of your own
+//! # Without a subscriber of your own
 //!
 //! [`TelemetryBuilder::with_log_lines`](crate::setup::TelemetryBuilder::with_log_lines) installs a
 //! subscriber, for `tracing` and for `log`.
@@ -25,7 +26,7 @@
 //! # With a subscriber of your own
 //!
 //! ```
-//! use tower_telemetry::{Telemetry, logs};
+//! use tower_telemetry::{Telemetry, logs::{self, Levels}};
 //! use tracing_subscriber::layer::SubscriberExt;
 //!
 //! # fn main() -> Result<(), Box<dyn std::error::Error>> {
@@ -36,22 +37,46 @@
 //! let subscriber = tracing_subscriber::registry()
 //!     .with(logs::json())
 //!     .with(logs::bridge(telemetry.logger_provider()))
+//!     .with(Levels::from_env())
 //!     .with(logs::without_export_failures());
 //! # drop(subscriber);
 //! # Ok(())
 //! # }
 //! ```
 //!
+//! [`WithTraceContext`] adds the ids to an `fmt` layer of your own. [`JsonFormat`] and
+//! [`PrettyFormat`] are event formats for such a layer, and [`Stdout`] is a writer.
+//!
+//! # What callers send
+//!
+//! Control characters are escaped in messages, fields, targets and the names of spans: a value
+//! cannot forge a line, and cannot send escape sequences to a terminal.
+//!
+//! # Standard output that nobody reads
+//!
+//! Lines go through [`Stdout`], which drops lines instead of blocking a request or the shutdown.
+//!
 //! # No feedback
 //!
-//! To export log records causes log records: of the connection, of HTTP/2, of the SDK. Those of this
-//! crate's exporters are made on threads on which telemetry is suppressed, and so are written as
-//! lines, where the filter lets them, but never exported in their turn.
+//! Exporting log records causes log records: of the connection, of HTTP/2, of the SDK. Those of
+//! this crate's exporters come from threads on which telemetry is suppressed. They are written as
+//! lines if the filter lets them, but they are never exported.
 
-mod ids;
+mod format;
+mod json;
+mod json_object;
+mod levels;
 mod lines;
+mod pretty;
+mod teardown;
+mod trace_context;
+mod writer;
 
-use std::io::{self, IsTerminal};
+use std::{
+    env,
+    fmt::Debug,
+    io::{self, IsTerminal},
+};
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
@@ -59,51 +84,73 @@ use tracing::Subscriber;
 use tracing_subscriber::{
     Layer,
     filter::{FilterFn, filter_fn},
-    fmt,
+    fmt::{self, FormatEvent, FormatFields},
     registry::LookupSpan,
 };
 
-use self::ids::{JsonWithIds, TextWithIds};
 pub(crate) use self::lines::LogLines;
+pub use self::{
+    format::LogFormat, json::JsonFormat, levels::Levels, pretty::PrettyFormat,
+    trace_context::WithTraceContext, writer::Stdout,
+};
+use self::{
+    format::WriteLine,
+    teardown::{LinesAtTeardown, SkipAtTeardown},
+};
 
-/// How log lines look.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-#[non_exhaustive]
-pub enum LogFormat {
-    /// One JSON object a line, for what collects them.
-    Json,
-    /// For a terminal, in colour where it is one.
-    Pretty,
-}
-
-/// Writes JSON lines to standard output, each with the ids of the trace.
-pub fn json<S>() -> impl Layer<S> + Send + Sync
+/// Writes JSON lines to standard output, each with the ids of the current span.
+pub fn json<S>() -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    fmt::layer().json().with_current_span(false).map_event_format(JsonWithIds)
+    layer(LogFormat::Json)
 }
 
-/// Writes lines for the eyes to standard output, each with the ids of the trace at its end.
-pub fn pretty<S>() -> impl Layer<S> + Send + Sync
+/// Writes lines for a terminal to standard output, each with the ids of the current span.
+pub fn pretty<S>() -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    let is_terminal = io::stdout().is_terminal();
-    let format = fmt::format().with_ansi(is_terminal);
-    fmt::layer().with_ansi(is_terminal).event_format(TextWithIds(format))
+    layer(LogFormat::Pretty)
 }
 
-/// Exports what `tracing` records as log records of this provider, with their trace and span.
+/// Writes lines in this format to standard output, each with the ids of the current span.
+pub fn layer<S>(format: LogFormat) -> impl Layer<S> + Send + Sync + use<S>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    match format {
+        LogFormat::Json => layer_of(JsonFormat::new()),
+        LogFormat::CustomJson(format) => layer_of(format),
+        LogFormat::Pretty => layer_of(PrettyFormat::new()),
+    }
+}
+
+fn layer_of<S, F>(format: F) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    F: FormatEvent<S, F> + for<'a> FormatFields<'a> + WriteLine,
+    F: Clone + Debug + Send + Sync + 'static,
+{
+    let is_without_colour = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    let layer = fmt::layer()
+        .with_ansi(io::stdout().is_terminal() && !is_without_colour)
+        .fmt_fields(format.clone())
+        .event_format(format.clone())
+        .with_writer(Stdout);
+    Box::new(LinesAtTeardown { layer, format })
+}
+
+/// Exports `tracing`'s events as log records of this provider, with the ids of the current span.
 pub fn bridge<S>(loggers: &SdkLoggerProvider) -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    OpenTelemetryTracingBridge::new(loggers)
+    SkipAtTeardown(OpenTelemetryTracingBridge::new(loggers))
 }
 
-/// A layer that leaves out what the SDK and its exporters log of each batch that fails: of that,
-/// [`setup`](crate::setup) tells once, and once more when it is over.
+/// Omits what the SDK and its exporters log about each batch that fails: [`setup`](crate::setup)
+/// reports the first failure, and the recovery.
 pub fn without_export_failures() -> FilterFn {
     filter_fn(|metadata| {
         let name = metadata.name();

@@ -2,6 +2,8 @@
 
 use std::{mem, sync::Arc};
 
+#[cfg(feature = "logs")]
+use opentelemetry::Key;
 use opentelemetry::global;
 use opentelemetry_sdk::{
     logs::SdkLoggerProvider,
@@ -41,6 +43,8 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
     if let Some(lines) = plan.log_lines.take() {
         let is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
         let exported = (is_exported && !plan.disabled).then_some(&parts.loggers);
+        let service = plan.resource.get(&Key::from_static_str("service.name"));
+        let lines = lines.with_service_name(service.map(|name| name.to_string()));
         lines.install(exported).map_err(|error| SetupError::setting("with_log_lines", error))?;
     }
     if builder.global {

@@ -1,19 +1,18 @@
-//! Telemetry for the eyes: a line for each span, log record and series.
+//! The console exporter: prints a line for each span, log record and series.
 
 use std::{
     fmt::{self, Write as _},
-    io::{self, Write as _},
     time::Duration,
 };
 
 use opentelemetry::{
-    KeyValue,
+    Context, InstrumentationScope, KeyValue,
     logs::AnyValue,
     trace::{SpanId, Status},
 };
 use opentelemetry_sdk::{
     error::OTelSdkResult,
-    logs::{LogBatch, LogExporter, SdkLogRecord},
+    logs::{LogProcessor, SdkLogRecord},
     metrics::{
         Temporality,
         data::{
@@ -22,37 +21,64 @@ use opentelemetry_sdk::{
         },
         exporter::PushMetricExporter,
     },
-    trace::{SpanData, SpanExporter},
+    trace::{Span, SpanData, SpanProcessor},
 };
 
-/// Writes to standard output. What can't be written there is lost without harm.
+use crate::stdout::{self, Escaped};
+
+/// Queues lines for standard output. Lines that cannot be written are dropped.
+///
+/// It is a processor and not an exporter in a `SimpleSpanProcessor`, because that one calls
+/// `futures_executor::block_on`, which panics inside another `block_on`: a span that ends in a
+/// destructor would abort the process.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Console;
 
-impl SpanExporter for Console {
-    async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
-        print(|text| batch.iter().try_for_each(|data| span(text, data)))
+impl SpanProcessor for Console {
+    fn on_start(&self, _: &mut Span, _: &Context) {}
+
+    fn on_end(&self, data: SpanData) {
+        if data.span_context.is_sampled() {
+            print(|text| span(text, &data));
+        }
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        flush()
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        flush()
     }
 }
 
-impl LogExporter for Console {
-    async fn export(&self, batch: LogBatch<'_>) -> OTelSdkResult {
-        print(|text| batch.iter().try_for_each(|(record, _)| log(text, record)))
+impl LogProcessor for Console {
+    fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
+        print(|text| log(text, record));
+    }
+
+    fn force_flush(&self) -> OTelSdkResult {
+        flush()
+    }
+
+    fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
+        flush()
     }
 }
 
 impl PushMetricExporter for Console {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
         let mut metrics = metrics.scope_metrics().flat_map(|scope| scope.metrics());
-        print(|text| metrics.try_for_each(|data| metric(text, data)))
+        print(|text| metrics.try_for_each(|data| metric(text, data)));
+        Ok(())
     }
 
     fn force_flush(&self) -> OTelSdkResult {
-        Ok(())
+        flush()
     }
 
     fn shutdown_with_timeout(&self, _: Duration) -> OTelSdkResult {
-        Ok(())
+        flush()
     }
 
     fn temporality(&self) -> Temporality {
@@ -60,12 +86,16 @@ impl PushMetricExporter for Console {
     }
 }
 
-/// In one piece, so that lines of several threads don't mix.
-fn print(mut write: impl FnMut(&mut String) -> fmt::Result) -> OTelSdkResult {
+/// Prints in one piece, so that lines of several threads don't mix.
+fn print(mut write: impl FnMut(&mut String) -> fmt::Result) {
     let mut text = String::new();
     if write(&mut text).is_ok() {
-        let _ = io::stdout().lock().write_all(text.as_bytes());
+        stdout::print(text.as_bytes());
     }
+}
+
+fn flush() -> OTelSdkResult {
+    stdout::flush();
     Ok(())
 }
 
@@ -93,12 +123,13 @@ fn span(text: &mut String, span: &SpanData) -> fmt::Result {
 fn log(text: &mut String, record: &SdkLogRecord) -> fmt::Result {
     let severity = record.severity_text().unwrap_or_default();
     let target = record.target().map(|target| target.as_ref()).unwrap_or_default();
-    write!(text, "log    {severity} {target}")?;
+    write!(text, "log    {severity} {}", Escaped(target))?;
     if let Some(body) = record.body() {
-        write!(text, " {}", Shown(body))?;
+        write!(text, " {}", Escaped(Shown(body)))?;
     }
-    for (key, value) in record.attributes_iter() {
-        write!(text, " {key}={}", Shown(value))?;
+    let attributes = record.attributes_iter().filter(|(key, _)| !key.as_str().starts_with("log."));
+    for (key, value) in attributes {
+        write!(text, " {}={}", Escaped(key), Escaped(Shown(value)))?;
     }
     if let Some(context) = record.trace_context() {
         write!(text, "  trace={} span={}", context.trace_id, context.span_id)?;
@@ -116,12 +147,12 @@ fn metric(text: &mut String, metric: &Metric) -> fmt::Result {
 
 fn series<T: Number>(text: &mut String, metric: &Metric, data: &MetricData<T>) -> fmt::Result {
     let mut line = |value: &dyn fmt::Display, attributes: &mut dyn Iterator<Item = &KeyValue>| {
-        write!(text, "metric {} {value}", metric.name())?;
+        write!(text, "metric {} {value}", Escaped(metric.name()))?;
         if !metric.unit().is_empty() {
-            write!(text, " {}", metric.unit())?;
+            write!(text, " {}", Escaped(metric.unit()))?;
         }
         for KeyValue { key, value, .. } in attributes {
-            write!(text, " {key}={value}")?;
+            write!(text, " {}={}", Escaped(key), Escaped(value))?;
         }
         writeln!(text)
     };
@@ -149,7 +180,7 @@ fn series<T: Number>(text: &mut String, metric: &Metric, data: &MetricData<T>) -
     }
 }
 
-/// What is said of a distribution in one line.
+/// Count and mean of a distribution.
 struct Summary {
     count: u64,
     sum: f64,
@@ -162,7 +193,7 @@ impl fmt::Display for Summary {
     }
 }
 
-/// The kinds of numbers that instruments have.
+/// A number type of instruments.
 trait Number: Copy + fmt::Display {
     fn as_f64(self) -> f64;
 }
@@ -185,7 +216,7 @@ impl Number for i64 {
     }
 }
 
-/// A value of a log record.
+/// Displays a value of a log record.
 struct Shown<'a>(&'a AnyValue);
 
 impl fmt::Display for Shown<'_> {
@@ -200,10 +231,12 @@ impl fmt::Display for Shown<'_> {
     }
 }
 
+/// Displays attributes, each followed by a space.
 struct Pairs<'a>(&'a [KeyValue]);
 
 impl fmt::Display for Pairs<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|KeyValue { key, value, .. }| write!(f, "{key}={value} "))
+        let mut pairs = self.0.iter();
+        pairs.try_for_each(|pair| write!(f, "{}={} ", Escaped(&pair.key), Escaped(&pair.value)))
     }
 }

@@ -3,9 +3,9 @@
 use std::sync::Arc;
 
 use opentelemetry_sdk::{
-    logs::{self, BatchLogProcessor, LoggerProviderBuilder, SimpleLogProcessor},
+    logs::{self, BatchLogProcessor, LoggerProviderBuilder},
     metrics::{MeterProviderBuilder, PeriodicReader},
-    trace::{self, BatchSpanProcessor, SimpleSpanProcessor, TracerProviderBuilder},
+    trace::{self, BatchSpanProcessor, TracerProviderBuilder},
 };
 use tokio::{runtime::Handle, sync::watch};
 
@@ -51,7 +51,7 @@ impl Exports<'_> {
                 let processor = BatchSpanProcessor::new(exporter, config.build());
                 builder.with_span_processor(Counted { processor, ledger })
             }
-            Exporter::Console => builder.with_span_processor(SimpleSpanProcessor::new(Console)),
+            Exporter::Console => builder.with_span_processor(Console),
             Exporter::Prometheus | Exporter::None => builder,
         })
     }
@@ -107,7 +107,7 @@ impl Exports<'_> {
                     BatchLogProcessor::builder(exporter).with_batch_config(config.build()).build();
                 builder.with_log_processor(Counted { processor, ledger })
             }
-            Exporter::Console => builder.with_log_processor(SimpleLogProcessor::new(Console)),
+            Exporter::Console => builder.with_log_processor(Console),
             Exporter::Prometheus | Exporter::None => builder,
         })
     }

@@ -1,4 +1,4 @@
-//! Records of the `log` crate under the name of who made them.
+//! Targets of records that come from the `log` crate.
 
 use std::time::Duration;
 
@@ -11,7 +11,9 @@ use opentelemetry_sdk::{
     logs::{LogProcessor, SdkLogRecord},
 };
 
-/// A record that comes from `log` by way of `tracing` has the target `log`, and its own in a field.
+/// Sets the target of a record of the `log` crate to the one that its caller named.
+///
+/// `tracing-log` gives all of them the target `log`, and puts theirs into the field `log.target`.
 #[derive(Debug)]
 pub(super) struct LogTarget;
 

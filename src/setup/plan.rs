@@ -85,7 +85,7 @@ impl Plan {
                 .unwrap_or(DEFAULT_METRIC_PATIENCE),
             temporality: otlp::temporality(variables)?,
             #[cfg(feature = "logs")]
-            log_lines: log_lines(builder)?,
+            log_lines: log_lines(builder),
             warnings,
         })
     }
@@ -131,11 +131,10 @@ fn exporters(builder: &TelemetryBuilder, signal: Signal) -> Result<Vec<Exporter>
 }
 
 #[cfg(feature = "logs")]
-fn log_lines(builder: &TelemetryBuilder) -> Result<Option<crate::logs::LogLines>, SetupError> {
-    let Some(format) = builder.log_lines else { return Ok(None) };
-    let allowed = "a level, or a list of target=level: info,shop=debug";
-    let levels = builder.variables.read("RUST_LOG", allowed, |value| value.parse().ok())?;
-    Ok(Some(crate::logs::LogLines::new(format, levels)))
+fn log_lines(builder: &TelemetryBuilder) -> Option<crate::logs::LogLines> {
+    let levels = builder.variables.text("RUST_LOG").unwrap_or_default();
+    let levels = crate::logs::Levels::new(&levels);
+    Some(crate::logs::LogLines::new(builder.log_lines.clone()?, levels))
 }
 
 fn span_limits(variables: &Variables) -> Result<SpanLimits, SetupError> {

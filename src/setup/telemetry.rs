@@ -17,6 +17,7 @@ use opentelemetry_sdk::{
 use tokio::sync::watch;
 
 use super::{SetupError, TelemetryBuilder, Undelivered, assembly::Parts, notice, shutdown};
+use crate::stdout;
 
 /// Telemetry that is set up, and ends with this value.
 ///
@@ -69,6 +70,7 @@ impl Telemetry {
     }
 
     pub(super) fn new(parts: Parts) -> Self {
+        stdout::begin();
         Self {
             tracers: parts.tracers.clone(),
             meters: parts.meters.clone(),
@@ -166,6 +168,7 @@ fn finish(
     let parts = parts.lock().unwrap_or_else(PoisonError::into_inner).take();
     let Some(parts) = parts else { return };
     let finished = panic::catch_unwind(AssertUnwindSafe(|| shutdown::finish(*parts, deadline)));
+    stdout::end();
     outcome.send_replace(Some(finished.unwrap_or_else(|_| Err(Undelivered::unknown()))));
 }
 

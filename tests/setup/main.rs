@@ -4,6 +4,7 @@ mod batches;
 mod delivery;
 mod end;
 mod errors;
+mod formats;
 mod lines;
 mod notices;
 mod pull;
