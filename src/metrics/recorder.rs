@@ -88,13 +88,18 @@ impl Recorder {
         change: i64,
         counted: Option<Active>,
     ) -> Active {
+        let key = self.cacheable(rules, series_key::of_active(rules, facts));
+        let was_reduced = counted.is_some_and(|active| active.is_reduced);
+        let known = key.as_ref().filter(|_| !was_reduced);
+        if let Some(series) = known.and_then(|key| self.active_series.get(key)) {
+            series.series().add_active(&self.active_requests, change);
+            return Active { is_reduced: false };
+        }
         let labels =
             |is_reduced| self.without_dropped(emit::active_labels(rules, facts, is_reduced));
-        let found = match self.cacheable(rules, series_key::of_active(rules, facts)) {
-            Some(key) if counted.is_some_and(|active| active.is_reduced) => {
-                self.active_series.find_reduced(&key, labels)
-            }
-            Some(key) => self.active_series.find(&key, self.binds, labels),
+        let found = match &key {
+            Some(key) if was_reduced => self.active_series.reduced(key, labels),
+            Some(key) => self.active_series.insert(key, self.binds, labels),
             None => Found { series: None, is_reduced: false },
         };
         match found.series {
@@ -116,27 +121,39 @@ impl Recorder {
         response_size: Option<u64>,
     ) {
         let labels = |is_reduced| self.without_dropped(emit::end_labels(rules, facts, is_reduced));
+        let sizes = (facts.request_body_size(), response_size);
         if facts.is_call() {
             return Series::of(&labels(false)).record_duration(&self.call_duration, seconds);
         }
-        let request_size = facts.request_body_size();
-        let record = |series: Series<'_>| {
-            series.record_duration(&self.duration, seconds);
-            let Some(sizes) = &self.body_sizes else { return };
-            if let Some(bytes) = request_size {
-                series.record_request_size(&sizes.request, bytes);
-            }
-            if let Some(bytes) = response_size {
-                series.record_response_size(&sizes.response, bytes);
-            }
-        };
-        let found = match self.cacheable(rules, series_key::of_end(rules, facts)) {
-            Some(key) => self.series.find(&key, self.binds, labels),
-            None => Found { series: None, is_reduced: false },
+        let key = self.cacheable(rules, series_key::of_end(rules, facts));
+        let cached = key.as_ref().and_then(|key| self.series.get(key));
+        if let Some(series) = cached.filter(|_| !facts.has_own_labels()) {
+            return self.record_series(series.series(), seconds, sizes);
+        }
+        let found = match &key {
+            Some(key) if cached.is_none() => self.series.insert(key, self.binds, labels),
+            _ => Found { series: None, is_reduced: false },
         };
         match found.series.filter(|_| !facts.has_own_labels()) {
-            Some(series) => record(series.series()),
-            None => record(Series::of(&labels(found.is_reduced))),
+            Some(series) => self.record_series(series.series(), seconds, sizes),
+            None => self.record_series(Series::of(&labels(found.is_reduced)), seconds, sizes),
+        }
+    }
+
+    #[inline]
+    fn record_series(
+        &self,
+        series: Series<'_>,
+        seconds: f64,
+        (request_size, response_size): (Option<u64>, Option<u64>),
+    ) {
+        series.record_duration(&self.duration, seconds);
+        let Some(sizes) = &self.body_sizes else { return };
+        if let Some(bytes) = request_size {
+            series.record_request_size(&sizes.request, bytes);
+        }
+        if let Some(bytes) = response_size {
+            series.record_response_size(&sizes.response, bytes);
         }
     }
 

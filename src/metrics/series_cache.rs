@@ -20,7 +20,7 @@ struct Entry {
     series: CachedSeries,
 }
 
-/// What a look-up returns.
+/// A series that was added.
 pub(super) struct Found<'a> {
     /// `None` if the cache is full.
     pub(super) series: Option<&'a CachedSeries>,
@@ -37,28 +37,33 @@ impl SeriesCache {
         }
     }
 
-    /// Returns the series of `key`. A new series is admitted by the budget, or reduced. `labels(true)`
-    /// returns the reduced labels.
-    pub(super) fn find(
+    /// Returns the series of `key`, if it is cached with all its labels.
+    #[inline]
+    pub(super) fn get(&self, key: &SeriesKey<&str>) -> Option<&CachedSeries> {
+        self.exact.get(key, |entry| entry.key.is(key)).map(|entry| &entry.series)
+    }
+
+    /// Adds the series of `key`: with all its labels if the budget admits it, else reduced.
+    /// `labels(true)` returns the reduced labels.
+    #[cold]
+    pub(super) fn insert(
         &self,
         key: &SeriesKey<&str>,
         binds: bool,
         labels: impl Fn(bool) -> AttributeSet,
     ) -> Found<'_> {
         let is_it = |entry: &Entry| entry.key.is(key);
-        if let Some(entry) = self.exact.get(key, is_it) {
-            return Found { series: Some(&entry.series), is_reduced: false };
-        }
         if self.budget.admit(&key.group()) {
             let make = |number| Entry::new(key, CachedSeries::new(&labels(false), number, binds));
             let entry = self.exact.get_or_add(key, is_it, make);
             return Found { series: entry.map(|entry| &entry.series), is_reduced: false };
         }
-        self.find_reduced(key, labels)
+        self.reduced(key, labels)
     }
 
-    /// Returns the reduced series of `key`.
-    pub(super) fn find_reduced(
+    /// Returns the reduced series of `key`, inserted if absent.
+    #[cold]
+    pub(super) fn reduced(
         &self,
         key: &SeriesKey<&str>,
         labels: impl Fn(bool) -> AttributeSet,
