@@ -24,11 +24,13 @@ mod hash_trie;
 #[cfg(feature = "logs")]
 pub mod logs;
 pub mod metrics;
+#[cfg(feature = "setup")]
+mod notice;
 pub mod observe;
 mod percent;
-#[cfg(feature = "prometheus")]
-pub mod prometheus;
 pub mod propagation;
+#[cfg(feature = "prometheus")]
+pub mod pull;
 #[cfg(feature = "reqwest")]
 pub mod reqwest;
 #[cfg(feature = "reqwest-middleware")]

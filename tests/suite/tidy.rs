@@ -3,7 +3,8 @@
 use std::{fs, path::Path};
 
 /// The rooms from the bottom up: each uses only those below it.
-const ROOMS: [&str; 11] = [
+const ROOMS: [&str; 12] = [
+    "notice",
     "percent",
     "end",
     "hash_trie",
@@ -25,10 +26,10 @@ const BESIDE: [(&str, &[&str]); 7] = [
     ("attempts", &["observe"]),
     ("axum", &["convention"]),
     ("logs", &[]),
-    ("prometheus", &[]),
+    ("pull", &["notice"]),
     ("reqwest", &["attempts", "convention", "observe", "telemetry"]),
     ("reqwest_middleware", &["convention", "observe", "reqwest", "telemetry"]),
-    ("setup", &["logs", "percent", "prometheus", "propagation"]),
+    ("setup", &["logs", "notice", "percent", "propagation", "pull"]),
 ];
 
 #[test]
