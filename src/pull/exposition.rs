@@ -37,9 +37,7 @@ pub(super) fn write(
     }
     for family in &families {
         let is_typed = family.kind != Kind::Counter
-            // OpenMetrics has no counter `a` beside another metric `a`.
-            || !(registry.has(family.name.family())
-                || has_target_info && family.name.family() == TARGET);
+            || is_free(family.name.family(), has_target_info, registry);
         header(&mut body.text, family, format, is_typed);
         let mut writer = Writer { family, format, is_typed, settings, body: &mut *body };
         writer.series(&constants, &mut labels, registry)?;
@@ -48,6 +46,13 @@ pub(super) fn write(
         body.text.push_str("# EOF\n");
     }
     Ok(())
+}
+
+/// Returns true if OpenMetrics can call a counter by this name. It has no counter `a`, whose sample
+/// is `a_total`, beside another metric `a`.
+fn is_free(family: &str, has_target_info: bool, registry: &Registry) -> bool {
+    let is_taken = registry.has(family) || registry.has(&format!("{family}_created"));
+    !(is_taken || has_target_info && family == TARGET)
 }
 
 /// Writes the resource as the labels of one series, which OpenMetrics wants to be the first.

@@ -102,11 +102,11 @@ impl fmt::Display for Instrument<'_> {
     }
 }
 
-/// Returns the names of a metric's samples. OpenMetrics reserves `_created` even where it is not
-/// written, and a histogram's own name.
+/// Returns the names of a metric's samples. OpenMetrics also reserves a histogram's own name, and
+/// `_created` even if that is not written.
 fn samples(name: &MetricName, kind: Kind) -> Vec<String> {
     let suffixes: &[&str] = match kind {
-        Kind::Counter => &["_total", "_created"],
+        Kind::Counter => &["_total"],
         Kind::Gauge => &[""],
         Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
     };
