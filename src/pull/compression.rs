@@ -13,10 +13,12 @@ pub(super) struct Body {
 }
 
 impl Body {
-    pub(super) fn new(is_compressed: bool) -> Self {
+    /// Expects a text of this size, which saves copies while a plain one grows.
+    pub(super) fn new(is_compressed: bool, size: usize) -> Self {
         // Fast: labels repeat so much that a higher level saves little more.
         let gzip = is_compressed.then(|| GzEncoder::new(Vec::new(), Compression::fast()));
-        Self { text: String::new(), gzip }
+        let capacity = if is_compressed { size.min(2 * CHUNK) } else { size };
+        Self { text: String::with_capacity(capacity), gzip }
     }
 
     /// Compresses the text if there is enough of it.

@@ -114,7 +114,7 @@ impl PullReaderBuilder {
         PullReader(Arc::new(Scraper {
             reader: ManualReader::builder().build(),
             settings: self.settings,
-            registry: Mutex::default(),
+            state: Mutex::default(),
         }))
     }
 }
@@ -137,7 +137,15 @@ impl Default for Settings {
 pub(super) struct Scraper {
     reader: ManualReader,
     settings: Settings,
-    registry: Mutex<Registry>,
+    state: Mutex<State>,
+}
+
+/// What the next scrape takes over from the last one.
+#[derive(Debug, Default)]
+struct State {
+    registry: Registry,
+    /// Bytes of the last body that was not compressed.
+    size: usize,
 }
 
 impl Scraper {
@@ -147,13 +155,18 @@ impl Scraper {
         format: Format,
         is_compressed: bool,
     ) -> Result<Vec<u8>, ScrapeError> {
-        // Held for the whole scrape, so that one copy of the metrics at most is in memory.
-        let mut registry = self.registry.lock().unwrap_or_else(PoisonError::into_inner);
+        // Held for the whole scrape, so that at most one copy of the metrics is in memory.
+        let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         let mut metrics = ResourceMetrics::default();
         self.reader.collect(&mut metrics).map_err(|_| ScrapeError)?;
-        let mut body = Body::new(is_compressed);
-        exposition::write(&metrics, &self.settings, &mut registry, format, &mut body)
+        let mut body = Body::new(is_compressed, state.size + state.size / 8);
+        exposition::write(&metrics, &self.settings, &mut state.registry, format, &mut body)
             .and_then(|()| body.finish())
+            .inspect(|body| {
+                if !is_compressed {
+                    state.size = body.len();
+                }
+            })
             .map_err(|_: io::Error| ScrapeError)
     }
 }

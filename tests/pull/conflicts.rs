@@ -104,6 +104,20 @@ fn no_conflict() {
     }
 }
 
+/// A program that makes faulty instruments without end is told so a limited number of times.
+#[test]
+fn warnings_are_limited() {
+    let endpoint = Endpoint::new();
+    for i in 0..1100 {
+        make(&endpoint.meter(), ('g', format!("a.{i}").leak(), ""), 1);
+        make(&endpoint.meter(), ('g', format!("a_{i}").leak(), ""), 1);
+    }
+    let told = warnings(|| {
+        assert_eq!(check(&endpoint.scrape(TEXT)), 1100);
+    });
+    assert_eq!(told.len(), 1000);
+}
+
 #[test]
 fn a_counter_beside_a_gauge_of_its_name() {
     let endpoint = Endpoint::new();

@@ -7,6 +7,9 @@ use crate::{Endpoint, OPEN_METRICS, TEXT, checker::check, strict_parser, warning
 /// What a row records, the lines in both formats, and the number of warnings.
 type Row<'a> = (fn(&Meter), &'a str, &'a str, usize);
 
+/// What a row records, and the metadata in both formats.
+type Metadata<'a> = (fn(&Meter), &'a str, &'a str);
+
 #[test]
 fn values() {
     let rows: &[Row<'_>] = &[
@@ -127,7 +130,7 @@ fn values() {
 /// The type, the unit and the description of each kind of instrument.
 #[test]
 fn metadata() {
-    let rows: &[(fn(&Meter), &str, &str)] = &[
+    let rows: &[Metadata<'_>] = &[
         (
             |m| m.u64_counter("a.time").with_unit("s").build().add(1, &[]),
             "# TYPE a_time_seconds_total counter\n",

@@ -1,6 +1,10 @@
 //! The options of the reader, and what the service answers.
 
-use std::{io::Read, thread};
+use std::{
+    io::Read,
+    panic::{self, AssertUnwindSafe},
+    slice, thread,
+};
 
 use flate2::read::GzDecoder;
 use futures_util::FutureExt;
@@ -47,7 +51,7 @@ fn resource_labels() {
     ] {
         let reader = PullReader::builder().with_resource_labels(keys.iter().copied());
         let endpoint = Endpoint::with(reader, &resource(), |provider| provider);
-        endpoint.meter().u64_counter("orders").build().add(1, &[attribute.clone()]);
+        endpoint.meter().u64_counter("orders").build().add(1, slice::from_ref(&attribute));
         endpoint.meter().u64_histogram("sizes").build().record(1, &[attribute]);
         let text = endpoint.scrape(TEXT);
         check(&text);
@@ -147,6 +151,18 @@ fn without_a_provider() {
     assert_eq!(status(service.clone()), StatusCode::OK);
     provider.shutdown().unwrap();
     assert_eq!(status(service), StatusCode::SERVICE_UNAVAILABLE);
+}
+
+/// A panic in a callback of the program is not hidden, and later scrapes answer.
+#[test]
+fn a_callback_that_panics() {
+    let endpoint = Endpoint::new();
+    let meter = endpoint.meter();
+    meter.u64_observable_gauge("level").with_callback(|_| panic!("in the callback")).build();
+    let scrape = || endpoint.ask(&[]).status();
+    assert!(panic::catch_unwind(AssertUnwindSafe(scrape)).is_err());
+    // The SDK gives up its metrics then.
+    assert_eq!(scrape(), StatusCode::SERVICE_UNAVAILABLE);
 }
 
 /// Each of many scrapes at once is whole, while measurements and instruments are added.
