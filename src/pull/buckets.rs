@@ -17,8 +17,8 @@ pub(super) trait Buckets {
     /// The least value, if the SDK records it.
     fn min(&self) -> Option<Number>;
 
-    /// Calls with the upper boundary of each bucket, except the infinite one, and with the number of
-    /// values up to it; in ascending order.
+    /// Calls with the upper boundary of each bucket and the number of values up to it, ascending.
+    /// The infinite bucket is left out.
     fn for_each(&self, grid: Option<&Grid>, emit: &mut dyn FnMut(f64, u64));
 }
 

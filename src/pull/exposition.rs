@@ -37,7 +37,7 @@ pub(super) fn write(
     }
     for family in &families {
         let is_typed = family.kind != Kind::Counter
-            || is_free(family.name.family(), has_target_info, registry);
+            || is_free(family.name.family(Kind::Counter), has_target_info, registry);
         header(&mut body.text, family, format, is_typed);
         let mut writer = Writer { family, format, is_typed, settings, body: &mut *body };
         writer.series(&constants, &mut labels, registry)?;
@@ -87,11 +87,7 @@ fn header(out: &mut String, family: &Family<'_>, format: Format, is_typed: bool)
             metadata(out, &name.full, "unknown", None, help, format);
         }
         Format::OpenMetrics => {
-            let family_name = match kind {
-                Kind::Counter => name.family(),
-                Kind::Gauge | Kind::Histogram => &name.full,
-            };
-            metadata(out, family_name, kind.as_str(), name.unit.as_deref(), help, format);
+            metadata(out, name.family(*kind), kind.as_str(), name.unit.as_deref(), help, format);
         }
     }
 }
@@ -234,18 +230,13 @@ impl<'a> Writer<'_, 'a> {
 
     /// Writes when a counter or a histogram began.
     fn created(&mut self, labels: &str, start_time: Option<SystemTime>) {
-        let name = match self.family.kind {
-            Kind::Counter => self.family.name.family(),
-            Kind::Histogram => &self.family.name.full,
-            Kind::Gauge => return,
-        };
         let is_wanted =
             self.settings.has_created_series && self.format == Format::OpenMetrics && self.is_typed;
         if is_wanted
             && let Some(time) = start_time
             && let Ok(time) = time.duration_since(SystemTime::UNIX_EPOCH)
         {
-            self.start(name, "_created", labels, None);
+            self.start(self.family.name.family(self.family.kind), "_created", labels, None);
             let (seconds, milliseconds) = (time.as_secs(), time.subsec_millis());
             let _ = writeln!(self.body.text, "{seconds}.{milliseconds:03}");
         }

@@ -37,7 +37,10 @@ pub(super) fn families<'a>(
 ) -> (Vec<Family<'a>>, Vec<Vec<Constant>>) {
     let mut scopes: Vec<_> = metrics.scope_metrics().collect();
     // The SDK has scopes in no fixed order. This one makes the first of two equals predictable.
-    scopes.sort_by_key(|scope| (scope.scope().name(), scope.scope().version()));
+    scopes.sort_by_key(|scope| {
+        let scope = scope.scope();
+        (scope.name(), scope.version(), scope.schema_url())
+    });
 
     let resource = &settings.resource_labels;
     let mut families = BTreeMap::<String, Family<'a>>::new();

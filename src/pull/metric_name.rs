@@ -83,9 +83,12 @@ impl MetricName {
         Self { full, unit }
     }
 
-    /// The name without the counter's suffix, which OpenMetrics calls the family's name.
-    pub(super) fn family(&self) -> &str {
-        self.full.strip_suffix(TOTAL).unwrap_or(&self.full)
+    /// Returns what OpenMetrics calls the family's name: that of a counter has no `_total`.
+    pub(super) fn family(&self, kind: Kind) -> &str {
+        match kind {
+            Kind::Counter => self.full.strip_suffix(TOTAL).unwrap_or(&self.full),
+            Kind::Gauge | Kind::Histogram => &self.full,
+        }
     }
 }
 
@@ -164,7 +167,7 @@ mod tests {
         ] {
             let name = MetricName::new(name, unit::suffix(unit), kind);
             assert_eq!(name.full, expected);
-            let family = name.family();
+            let family = name.family(kind);
             assert!(!family.is_empty(), "{expected}");
             if let Some(unit) = &name.unit {
                 assert!(family.ends_with(unit.as_str()), "OpenMetrics: {family} ends with {unit}");

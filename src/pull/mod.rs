@@ -17,14 +17,17 @@
 //!
 //! [`PullReader`] does the same for a meter provider of your own.
 //!
-//! The endpoint reads the same instruments as the OTLP exporter, and both can run at once. It is not
-//! protected: give it a route or a port that only Prometheus reaches. Each scrape collects once, on
-//! the thread that serves the request, and scrapes take turns.
+//! The endpoint reads the same instruments as the OTLP exporter, and both can run at once. It is
+//! not protected: give it a route or a port that only Prometheus reaches. Each scrape collects
+//! once, on the thread that serves the request, and scrapes take turns.
 //!
 //! # Formats
 //!
 //! The service writes the text format 0.0.4, or OpenMetrics 1.0.0 if `Accept` prefers it, as
 //! Prometheus does. It compresses with gzip if `Accept-Encoding` allows that.
+//!
+//! An exponential histogram becomes a histogram whose boundaries are powers of two, the same for
+//! all of its series. Neither format has exponential histograms.
 //!
 //! # Names
 //!
@@ -33,26 +36,32 @@
 //!
 //! | OpenTelemetry | Prometheus |
 //! |---|---|
-//! | a character other than a letter, a digit, `_` and (in metric names) `:` | `_`; several in a row become one |
+//! | a character that a name cannot have | `_`, one for several in a row |
 //! | a metric name that begins with a digit | `_` in front |
+//! | the unit: `s`, `By`, `m/s` | a suffix: `_seconds`, `_bytes`, `_meters_per_second` |
+//! | the unit `1` | the suffix `_ratio` on gauges, nothing on other instruments |
+//! | the annotation of a unit: `{request}` | nothing |
+//! | a counter | the suffix `_total` |
 //! | an attribute key that begins with a digit | `key_` in front |
-//! | the unit, such as `s`, `By`, `m/s` | a suffix, unless the name has it: `_seconds`, `_bytes`, `_meters_per_second` |
-//! | the unit `1` | `_ratio` on gauges, nothing on other instruments |
-//! | the annotation in a unit, such as `{request}` | nothing |
-//! | a counter | the suffix `_total`, unless the name has it |
-//! | attributes whose keys become the same label | one label, with the values joined by `;` |
-//! | the attributes `le` and `quantile`, and `otel_scope_*` | `exported_` in front, because Prometheus or the scope uses the label |
-//! | an empty attribute value | no label, which is the same to Prometheus |
-//! | a histogram with negative values | no `_sum` (in OpenMetrics no `_count` either), because it may decrease |
-//! | an exponential histogram | a histogram whose boundaries are powers of two |
+//! | attributes whose keys become one label | the values, joined by `;` |
+//! | the attributes `le`, `quantile`, `otel.scope.*` | `exported_` in front |
+//! | an attribute with an empty value | no label, which is the same to Prometheus |
 //! | the resource | the labels of one series, `target_info` |
-//! | the instrumentation scope | the labels `otel_scope_name`, `otel_scope_version`, `otel_scope_schema_url`, `otel_scope_*` |
+//! | the instrumentation scope | `otel_scope_name`, `otel_scope_version` and so on |
 //!
-//! Prometheus renames the labels `job` and `instance` to `exported_job` and `exported_instance`.
+//! A name that has a suffix already keeps it: `jobs_total` is not `jobs_total_total`. Prometheus
+//! itself renames the labels `job` and `instance` to `exported_job` and `exported_instance`.
 //!
-//! If two instruments become the same metric, the service exports the first and drops the other,
-//! and a warning names both. The same holds for two series of one metric whose labels are equal. A
-//! counter that is negative or not a number is dropped with a warning.
+//! # What is left out
+//!
+//! Each of these is warned of once:
+//!
+//! - If two instruments become the same metric, the second is left out. The warning names both.
+//! - If two series of a metric have the same labels, the second is left out.
+//! - A series of a counter that is negative or not a number is left out.
+//!
+//! A histogram with negative values has no `_sum`, and in OpenMetrics no `_count`: the sum may
+//! decrease, which Prometheus would take for a restart.
 
 mod buckets;
 mod compression;

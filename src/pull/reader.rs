@@ -29,8 +29,8 @@ use super::{MetricsService, compression::Body, exposition, number::Format, regis
 /// let app: axum::Router = axum::Router::new().route_service("/metrics", metrics);
 /// ```
 ///
-/// [`TelemetryBuilder::with_pull_reader`](crate::setup::TelemetryBuilder::with_pull_reader) takes the
-/// builder, for the options.
+/// [`with_pull_reader`](crate::setup::TelemetryBuilder::with_pull_reader) gives the options to
+/// [`Telemetry`](crate::Telemetry).
 #[derive(Debug)]
 pub struct PullReader(Arc<Scraper>);
 
@@ -108,8 +108,8 @@ impl PullReaderBuilder {
         self
     }
 
-    /// Makes the reader, which is then given to
-    /// [`MeterProviderBuilder::with_reader`](opentelemetry_sdk::metrics::MeterProviderBuilder::with_reader).
+    /// Makes the reader, for the `with_reader` of a
+    /// [`MeterProviderBuilder`](opentelemetry_sdk::metrics::MeterProviderBuilder).
     pub fn build(self) -> PullReader {
         PullReader(Arc::new(Scraper {
             reader: ManualReader::builder().build(),

@@ -110,10 +110,7 @@ fn samples(name: &MetricName, kind: Kind) -> Vec<String> {
         Kind::Gauge => &[""],
         Kind::Histogram => &["", "_bucket", "_count", "_sum", "_created"],
     };
-    let family = match kind {
-        Kind::Counter => name.family(),
-        Kind::Gauge | Kind::Histogram => &name.full,
-    };
+    let family = name.family(kind);
     suffixes.iter().map(|suffix| format!("{family}{suffix}")).collect()
 }
 

@@ -70,8 +70,8 @@ fn powers_of_two() {
     }
 }
 
-/// All series have the same boundaries, which is what sums over them need, and the counts agree with
-/// the values themselves.
+/// All series have the same boundaries, because sums over them need that, and the counts agree
+/// with the values.
 #[test]
 fn series_share_their_boundaries() {
     let endpoint = endpoint(20, 20);

@@ -1,4 +1,4 @@
-//! The text of both formats, for all instruments: public API, as dashboards and alerts depend on it.
+//! The text of both formats, for all instruments. It is public API: dashboards depend on it.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --all-features --test pull golden` writes it again.
 

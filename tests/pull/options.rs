@@ -75,7 +75,8 @@ fn scope_labels() {
         .with_schema_url("https://example.com/")
         .with_attributes([KeyValue::new("team", "blue")])
         .build();
-    let with = "orders_total{otel_scope_name=\"shop\",otel_scope_schema_url=\"https://example.com/\",\
+    let with = "orders_total{otel_scope_name=\"shop\",\
+                otel_scope_schema_url=\"https://example.com/\",\
                 otel_scope_team=\"blue\",otel_scope_version=\"3\"} 1\n";
     for (reader, expected) in [
         (PullReader::builder(), with),

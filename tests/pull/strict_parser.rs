@@ -10,7 +10,8 @@ pub(crate) fn accepts(answers: &[&str]) {
     let has_parser = Command::new("python3").args(["-c", "import prometheus_client"]).output();
     if !has_parser.is_ok_and(|output| output.status.success()) {
         eprintln!(
-            "\n==== NOT TESTED: no prometheus_client (python3 -m pip install prometheus_client) ====\n"
+            "\n==== NOT TESTED: prometheus_client is not installed \
+             (python3 -m pip install prometheus_client) ====\n"
         );
         return;
     }

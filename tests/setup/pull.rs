@@ -11,7 +11,7 @@ use opentelemetry::{KeyValue, metrics::MeterProvider};
 use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use tower_telemetry::{MetricsLayer, Telemetry};
+use tower_telemetry::{MetricsLayer, Telemetry, pull::PullReader};
 
 use crate::{builder, debian::promtool_on, scraper::Scraper};
 
@@ -138,6 +138,28 @@ async fn not_asked_for() {
         builder(&[("OTEL_METRICS_EXPORTER", "none")]).with_prometheus().build().unwrap();
     let (response, _) = metrics(&app(&telemetry), "*/*").await;
     assert_eq!(response.status(), StatusCode::OK);
+}
+
+/// The options hold, whether the environment asks for the endpoint too, or `with_prometheus` does.
+#[tokio::test]
+async fn options() {
+    for exporter in ["none", "prometheus"] {
+        let telemetry = builder(&[
+            ("OTEL_METRICS_EXPORTER", exporter),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "none"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "service.version=1.2,aws:stack=x"),
+        ])
+        .with_pull_reader(PullReader::builder().with_resource_labels(["service.version"]))
+        .with_prometheus()
+        .build()
+        .unwrap();
+        telemetry.meter_provider().meter("shop").u64_counter("orders").build().add(1, &[]);
+        let (_, body) = metrics(&app(&telemetry), "text/plain").await;
+        let line = "\norders_total{otel_scope_name=\"shop\",service_version=\"1.2\"} 1\n";
+        assert_eq!(body.matches(line).count(), 1, "{body}");
+        assert!(body.contains("target_info{aws_stack=\"x\","), "{body}");
+    }
 }
 
 #[tokio::test]
