@@ -4,10 +4,10 @@ use std::io::{self, Write};
 
 use flate2::{Compression, write::GzEncoder};
 
-/// Where the text goes. With gzip, only a small part of the text is in memory at any time.
+/// Collects the text. With gzip, only a small part of the text is in memory at any time.
 #[derive(Debug)]
 pub(super) struct Body {
-    /// What is written next. Call [`Body::spill`] now and then.
+    /// Text that is not compressed yet. Writers call [`Body::spill`] after each series.
     pub(super) text: String,
     gzip: Option<GzEncoder<Vec<u8>>>,
 }

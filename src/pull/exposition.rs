@@ -209,7 +209,7 @@ impl<'a> Writer<'_, 'a> {
         if has_sum {
             self.sample(name, "_sum", labels, buckets.sum());
         }
-        // OpenMetrics has both or none.
+        // OpenMetrics wants both samples or neither.
         if has_sum || self.format == Format::Text {
             self.sample(name, "_count", labels, total.into());
         }
@@ -230,8 +230,10 @@ impl<'a> Writer<'_, 'a> {
 
     /// Writes when a counter or a histogram began.
     fn created(&mut self, labels: &str, start_time: Option<SystemTime>) {
-        let is_wanted =
-            self.settings.has_created_series && self.format == Format::OpenMetrics && self.is_typed;
+        let is_wanted = self.settings.has_created_series
+            && self.format == Format::OpenMetrics
+            && self.family.kind != Kind::Gauge
+            && self.is_typed;
         if is_wanted
             && let Some(time) = start_time
             && let Ok(time) = time.duration_since(SystemTime::UNIX_EPOCH)
@@ -242,7 +244,7 @@ impl<'a> Writer<'_, 'a> {
         }
     }
 
-    /// Writes what comes before the value.
+    /// Writes the name and the labels of a sample, up to its value.
     fn start(&mut self, name: &str, suffix: &str, labels: &str, bound: Option<f64>) {
         let out = &mut self.body.text;
         out.push_str(name);

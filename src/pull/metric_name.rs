@@ -65,12 +65,15 @@ impl MetricName {
             full.push('_');
         }
         push_sanitized(&mut full, name, |c| c.is_ascii_alphanumeric() || c == ':');
-        if kind == Kind::Counter && full.ends_with(TOTAL) {
-            full.truncate(full.len() - TOTAL.len());
+        if kind == Kind::Counter {
+            let rest = full.trim_end_matches('_');
+            full.truncate(rest.strip_suffix(TOTAL).unwrap_or(rest).len());
         }
         if let Some(unit) = &unit {
             push_suffix(&mut full, unit);
         }
+        // OpenMetrics wants the unit behind a `_`.
+        let unit = unit.filter(|unit| *unit != full);
         if kind == Kind::Counter {
             full.truncate(full.trim_end_matches('_').len());
         }
@@ -83,7 +86,7 @@ impl MetricName {
         Self { full, unit }
     }
 
-    /// Returns what OpenMetrics calls the family's name: that of a counter has no `_total`.
+    /// Returns the family's name in OpenMetrics, which has no `_total` for a counter.
     pub(super) fn family(&self, kind: Kind) -> &str {
         match kind {
             Kind::Counter => self.full.strip_suffix(TOTAL).unwrap_or(&self.full),
@@ -92,7 +95,7 @@ impl MetricName {
     }
 }
 
-/// Appends the text with `_` in place of what is not allowed, and with one `_` for several.
+/// Appends the text with `_` in place of characters that are not allowed, and one `_` for several.
 pub(super) fn push_sanitized(out: &mut String, text: &str, is_allowed: impl Fn(char) -> bool) {
     for c in text.chars() {
         if is_allowed(c) {
@@ -103,7 +106,7 @@ pub(super) fn push_sanitized(out: &mut String, text: &str, is_allowed: impl Fn(c
     }
 }
 
-/// Appends a word, unless the name ends with it.
+/// Appends a suffix, unless the name ends with it.
 fn push_suffix(name: &mut String, word: &str) {
     let is_there =
         name.strip_suffix(word).is_some_and(|rest| rest.is_empty() || rest.ends_with('_'));
@@ -154,6 +157,8 @@ mod tests {
             // Suffixes are not doubled.
             ("jobs_total", "", Counter, "jobs_total"),
             ("jobs.total", "", Counter, "jobs_total"),
+            ("jobs.total.", "", Counter, "jobs_total"),
+            ("jobs.total.total", "", Counter, "jobs_total_total"),
             ("total", "", Counter, "total_total"),
             ("jobs.total", "s", Counter, "jobs_seconds_total"),
             ("jobs.seconds.total", "s", Counter, "jobs_seconds_total"),
@@ -170,7 +175,7 @@ mod tests {
             let family = name.family(kind);
             assert!(!family.is_empty(), "{expected}");
             if let Some(unit) = &name.unit {
-                assert!(family.ends_with(unit.as_str()), "OpenMetrics: {family} ends with {unit}");
+                assert!(family.ends_with(&format!("_{unit}")), "OpenMetrics: {family}, {unit}");
             }
         }
     }

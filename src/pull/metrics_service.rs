@@ -23,7 +23,7 @@ use super::{negotiation, number::Format, reader::Scraper};
 /// sees the target as down.
 #[derive(Debug, Clone, Default)]
 pub struct MetricsService {
-    /// None if the endpoint was not asked for.
+    /// None if there is no pull endpoint in the set-up.
     scraper: Option<Arc<Scraper>>,
 }
 

@@ -81,8 +81,8 @@ fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
     })
 }
 
-/// Returns a quality in thousandths, or None if it is none: `0.5`, `1`, with at most three digits
-/// behind the point.
+/// Parses a quality, such as `0.5` or `1`, to thousandths. Returns None if it is invalid: more than
+/// three digits after the point, or a value above 1.
 fn thousandths(quality: &str) -> Option<u16> {
     let (whole, fraction) = quality.split_once('.').unwrap_or((quality, ""));
     if fraction.len() > 3 || !fraction.bytes().all(|digit| digit.is_ascii_digit()) {

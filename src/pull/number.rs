@@ -74,7 +74,7 @@ pub(super) fn float(number: f64, format: Format, out: &mut String) {
         let size = number.abs();
         let is_plain = size == 0.0 || (1e-4..1e6).contains(&size);
         match format {
-            // `{:?}` switches to an exponent, where `{}` writes up to 300 digits.
+            // `{:?}` switches to an exponent; `{}` writes up to 300 digits.
             Format::Text if number.fract() == 0.0 && size < 1e16 => write!(out, "{number}"),
             Format::Text => write!(out, "{number:?}"),
             Format::OpenMetrics if is_plain => write!(out, "{number:?}"),

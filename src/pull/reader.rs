@@ -140,7 +140,7 @@ pub(super) struct Scraper {
     state: Mutex<State>,
 }
 
-/// What the next scrape takes over from the last one.
+/// State that the next scrape reuses.
 #[derive(Debug, Default)]
 struct State {
     registry: Registry,

@@ -2,10 +2,10 @@
 
 use std::borrow::Cow;
 
-/// Returns the suffix of a metric with this unit, or None if it has none.
+/// Returns the suffix for a metric with this unit.
 ///
-/// `By/s` is `bytes_per_second`. A unit without a word of its own, such as `kWh`, is its own word.
-/// The unit `1` and annotations (`{request}`) have none.
+/// `By/s` becomes `bytes_per_second`. A code that is not in the table, such as `kWh`, stays as it
+/// is. Returns None for the unit `1` and for annotations (`{request}`).
 pub(super) fn suffix(unit: &str) -> Option<String> {
     let unit = without_annotations(unit);
     let (main, per) = match unit.split_once('/') {
@@ -46,7 +46,7 @@ fn without_annotations(unit: &str) -> Cow<'_, str> {
     Cow::Owned(unit.chars().filter(outside).collect())
 }
 
-/// Replaces what a name cannot hold.
+/// Replaces characters that a name cannot have.
 fn clean(word: &str) -> String {
     let parts = word.split(|c: char| !c.is_ascii_alphanumeric()).filter(|part| !part.is_empty());
     parts.collect::<Vec<_>>().join("_")
@@ -143,7 +143,7 @@ mod tests {
             ("{unbalanced", None),
             ("unbalanced}", Some("unbalanced")),
             ("{{a}b}s", Some("seconds")),
-            // No word of its own.
+            // Not in the table.
             ("kWh", Some("kWh")),
             ("seconds", Some("seconds")),
             ("packets", Some("packets")),

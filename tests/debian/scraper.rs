@@ -22,7 +22,7 @@ pub(crate) struct Scraper {
 }
 
 impl Scraper {
-    /// Starts Prometheus with these `scrape_configs`, or returns None, loudly, without the program.
+    /// Starts Prometheus with these `scrape_configs`. Returns None, loudly, if it is not installed.
     pub(crate) fn start(scrape_configs: &str) -> Option<Self> {
         static NEXT: AtomicU32 = AtomicU32::new(0);
         let mut prometheus = installed("prometheus")?;

@@ -4,10 +4,10 @@ use opentelemetry::{KeyValue, metrics::Meter};
 
 use crate::{Endpoint, OPEN_METRICS, TEXT, checker::check, strict_parser, warnings};
 
-/// What a row records, the lines in both formats, and the number of warnings.
+/// Records something; the lines in both formats; the number of warnings.
 type Row<'a> = (fn(&Meter), &'a str, &'a str, usize);
 
-/// What a row records, and the metadata in both formats.
+/// Records something; the metadata in both formats.
 type Metadata<'a> = (fn(&Meter), &'a str, &'a str);
 
 #[test]
@@ -161,6 +161,11 @@ fn metadata() {
             |m| m.u64_histogram("job_duration_seconds").with_unit("s").build().record(1, &[]),
             "# TYPE job_duration_seconds histogram\n",
             "# TYPE job_duration_seconds histogram\n# UNIT job_duration_seconds seconds\n",
+        ),
+        (
+            |m| m.u64_counter("seconds").with_unit("s").build().add(1, &[]),
+            "# TYPE seconds_total counter\n",
+            "# TYPE seconds counter\n",
         ),
         (
             |m| m.u64_gauge("a").with_description("a \"b\"\n\\").build().record(1, &[]),

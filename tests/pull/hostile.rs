@@ -12,7 +12,7 @@ use tower_telemetry::{Telemetry, pull::PullReader, setup::TelemetryBuilder};
 
 use crate::{Endpoint, OPEN_METRICS, TEXT, checker::check, scraper::Scraper, strict_parser};
 
-/// Keys that a label cannot have, and what Prometheus shows of them.
+/// Keys that a label cannot have, and their labels in Prometheus.
 const KEYS: [(&str, &str); 13] = [
     ("aws:cloudformation:stack-name", "aws_cloudformation_stack_name"),
     ("1st", "key_1st"),

@@ -78,7 +78,7 @@ impl Endpoint {
     }
 }
 
-/// Runs this, and returns what it warns of.
+/// Returns the warnings that this gives.
 fn warnings(run: impl FnOnce()) -> Vec<String> {
     #[derive(Clone, Default)]
     struct Written(Arc<Mutex<Vec<u8>>>);

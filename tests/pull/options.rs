@@ -1,4 +1,4 @@
-//! The options of the reader, and what the service answers.
+//! The options of the reader, and the answers of the service.
 
 use std::{
     io::Read,
@@ -100,6 +100,7 @@ fn created_series() {
     meter.u64_counter("orders").with_unit("s").build().add(1, &[KeyValue::new("a", "b")]);
     meter.u64_histogram("sizes").build().record(1, &[]);
     meter.u64_gauge("level").build().record(1, &[]);
+    meter.i64_up_down_counter("active").build().add(1, &[]);
     assert!(!endpoint.scrape(TEXT).contains("_created"), "not in the text format");
     let text = endpoint.scrape(OPEN_METRICS);
     check(&text);

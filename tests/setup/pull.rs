@@ -123,7 +123,7 @@ async fn methods() {
     }
 }
 
-/// Where nobody asked for the endpoint, or nothing is measured, there is none.
+/// The service answers with 404 if the endpoint is not configured, or the SDK is disabled.
 #[tokio::test]
 async fn not_asked_for() {
     for variables in [
@@ -172,7 +172,7 @@ async fn promtool_finds_no_fault() {
     assert_eq!(faults, "", "{body}");
 }
 
-/// Prometheus scrapes, in the format it prefers, and answers queries with what it found.
+/// Prometheus scrapes in the format that it prefers, and answers queries.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn prometheus_scrapes() {
     let telemetry = telemetry();
