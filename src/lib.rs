@@ -26,10 +26,10 @@ pub mod logs;
 mod metrics;
 pub mod observe;
 mod percent;
-#[cfg(feature = "prometheus")]
-pub mod prometheus;
 pub mod propagation;
 mod providers;
+#[cfg(feature = "prometheus")]
+pub mod pull;
 #[cfg(feature = "setup")]
 pub mod setup;
 mod span;

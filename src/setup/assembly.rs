@@ -18,6 +18,8 @@ use super::{
     SetupError, Signal, TelemetryBuilder, exports::Exports, ledger::Ledger, log_target::LogTarget,
     notice, plan::Plan, propagators::Propagator, transport::PrivateRuntime,
 };
+#[cfg(feature = "prometheus")]
+use crate::pull::{PullReader, PullReaderBuilder};
 
 /// What runs, until it is shut down.
 #[derive(Debug)]
@@ -31,7 +33,7 @@ pub(super) struct Parts {
     pub(super) abandon: watch::Sender<bool>,
     pub(super) runtime: Option<PrivateRuntime>,
     #[cfg(feature = "prometheus")]
-    pub(super) prometheus: crate::prometheus::MetricsService,
+    pub(super) prometheus: crate::pull::MetricsService,
 }
 
 pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
@@ -80,7 +82,7 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     let (abandon, abandoned) = watch::channel(false);
     let mut exports = Exports { plan, runtime: None, ledgers: Vec::new(), abandoned };
     #[cfg(feature = "prometheus")]
-    let mut prometheus = crate::prometheus::MetricsService::default();
+    let mut prometheus = crate::pull::MetricsService::default();
     if !plan.disabled {
         for exporter in plan.exporters.get(Signal::Metrics) {
             meters = exports.metrics(*exporter, meters)?;
@@ -92,12 +94,14 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             loggers = exports.logs(*exporter, loggers)?;
         }
         #[cfg(feature = "prometheus")]
-        if builder.prometheus || plan.exporters.get(Signal::Metrics).contains(&Exporter::Prometheus)
         {
-            let (reader, service) = crate::prometheus::pull()
-                .map_err(|error| SetupError::setting("the pull endpoint", error))?;
-            meters = meters.with_reader(reader);
-            prometheus = service;
+            let is_asked_for = plan.exporters.get(Signal::Metrics).contains(&Exporter::Prometheus);
+            let reader = builder.pull_reader.take();
+            let reader = reader.or_else(|| is_asked_for.then(PullReader::builder));
+            if let Some(reader) = reader.map(PullReaderBuilder::build) {
+                prometheus = reader.service();
+                meters = meters.with_reader(reader);
+            }
         }
     }
     let Exports { runtime, ledgers, .. } = exports;

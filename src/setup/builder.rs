@@ -48,7 +48,7 @@ pub struct TelemetryBuilder {
     #[cfg(feature = "logs")]
     pub(super) log_lines: Option<crate::logs::LogFormat>,
     #[cfg(feature = "prometheus")]
-    pub(super) prometheus: bool,
+    pub(super) pull_reader: Option<crate::pull::PullReaderBuilder>,
     pub(super) global: bool,
 }
 
@@ -68,7 +68,7 @@ impl TelemetryBuilder {
             #[cfg(feature = "logs")]
             log_lines: None,
             #[cfg(feature = "prometheus")]
-            prometheus: false,
+            pull_reader: None,
             global: true,
         }
     }
@@ -201,10 +201,25 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Keeps metrics for [`Telemetry::prometheus`], beside all other exporters.
+    /// Exports metrics by [`Telemetry::prometheus`], beside all other exporters.
     #[cfg(feature = "prometheus")]
     pub fn with_prometheus(mut self) -> Self {
-        self.prometheus = true;
+        self.pull_reader.get_or_insert_with(crate::pull::PullReader::builder);
+        self
+    }
+
+    /// Does the same as [`with_prometheus`](Self::with_prometheus), with options.
+    ///
+    /// ```
+    /// use tower_telemetry::{Telemetry, pull::PullReader};
+    ///
+    /// let keys = ["service.version", "deployment.environment.name"];
+    /// Telemetry::builder().with_pull_reader(PullReader::builder().with_resource_labels(keys))
+    /// # ;
+    /// ```
+    #[cfg(feature = "prometheus")]
+    pub fn with_pull_reader(mut self, reader: crate::pull::PullReaderBuilder) -> Self {
+        self.pull_reader = Some(reader);
         self
     }
 

@@ -58,7 +58,6 @@ mod exports;
 mod graceful;
 mod ledger;
 mod log_target;
-mod notice;
 mod otlp;
 mod plan;
 mod propagators;
@@ -72,6 +71,8 @@ mod telemetry;
 mod transport;
 mod variables;
 mod views;
+
+use crate::stdout as notice;
 
 pub use self::{
     builder::TelemetryBuilder,

@@ -33,7 +33,7 @@ pub struct Telemetry {
     meters: SdkMeterProvider,
     loggers: SdkLoggerProvider,
     #[cfg(feature = "prometheus")]
-    prometheus: crate::prometheus::MetricsService,
+    prometheus: crate::pull::MetricsService,
     state: Mutex<State>,
     outcome: watch::Sender<Option<Result<(), Undelivered>>>,
     /// Whether somebody has been given the outcome.
@@ -105,7 +105,7 @@ impl Telemetry {
     /// [`with_prometheus`](TelemetryBuilder::with_prometheus) nor `OTEL_METRICS_EXPORTER=prometheus`
     /// asked for it.
     #[cfg(feature = "prometheus")]
-    pub fn prometheus(&self) -> crate::prometheus::MetricsService {
+    pub fn prometheus(&self) -> crate::pull::MetricsService {
         self.prometheus.clone()
     }
 

@@ -16,6 +16,8 @@ mod views;
 mod debian;
 #[path = "../receiver/mod.rs"]
 mod receiver;
+#[path = "../debian/scraper.rs"]
+mod scraper;
 
 use std::collections::HashMap;
 

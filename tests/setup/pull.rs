@@ -1,10 +1,4 @@
-//! `GET /metrics`, as a stranger asks, and as Prometheus does.
-
-use std::{
-    fs,
-    process::Stdio,
-    time::{Duration, Instant},
-};
+//! `GET /metrics` of a `Telemetry`.
 
 use axum::{
     Router,
@@ -14,14 +8,12 @@ use axum::{
 };
 use http_body_util::BodyExt;
 use opentelemetry::{KeyValue, metrics::MeterProvider};
+use serde_json::Value;
 use tokio::net::TcpListener;
 use tower::ServiceExt;
-use tower_telemetry::{MetricsLayer, Telemetry};
+use tower_telemetry::{MetricsLayer, Telemetry, pull::PullReader};
 
-use crate::{
-    builder,
-    debian::{installed, promtool_on},
-};
+use crate::{builder, debian::promtool_on, scraper::Scraper};
 
 fn telemetry() -> Telemetry {
     builder(&[
@@ -81,7 +73,7 @@ async fn both_formats() {
         open.headers()["content-type"],
         "application/openmetrics-text; version=1.0.0; charset=utf-8"
     );
-    assert_eq!(open.headers()["vary"], "accept");
+    assert_eq!(open.headers()["vary"], "accept, accept-encoding");
     let labels = "http_request_method=\"GET\"";
     for line in [
         "# TYPE http_server_request_duration_seconds histogram",
@@ -115,7 +107,8 @@ async fn both_formats() {
 
 #[tokio::test]
 async fn methods() {
-    let app = app(&telemetry());
+    let telemetry = telemetry();
+    let app = app(&telemetry);
     for (method, status) in [
         ("GET", StatusCode::OK),
         ("HEAD", StatusCode::OK),
@@ -130,7 +123,7 @@ async fn methods() {
     }
 }
 
-/// Where nobody asked for the endpoint, or nothing is measured, there is none.
+/// The service answers with 404 if the endpoint is not configured, or the SDK is disabled.
 #[tokio::test]
 async fn not_asked_for() {
     for variables in [
@@ -147,6 +140,28 @@ async fn not_asked_for() {
     assert_eq!(response.status(), StatusCode::OK);
 }
 
+/// The options hold, whether the environment asks for the endpoint too, or `with_prometheus` does.
+#[tokio::test]
+async fn options() {
+    for exporter in ["none", "prometheus"] {
+        let telemetry = builder(&[
+            ("OTEL_METRICS_EXPORTER", exporter),
+            ("OTEL_TRACES_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "none"),
+            ("OTEL_RESOURCE_ATTRIBUTES", "service.version=1.2,aws:stack=x"),
+        ])
+        .with_pull_reader(PullReader::builder().with_resource_labels(["service.version"]))
+        .with_prometheus()
+        .build()
+        .unwrap();
+        telemetry.meter_provider().meter("shop").u64_counter("orders").build().add(1, &[]);
+        let (_, body) = metrics(&app(&telemetry), "text/plain").await;
+        let line = "\norders_total{otel_scope_name=\"shop\",service_version=\"1.2\"} 1\n";
+        assert_eq!(body.matches(line).count(), 1, "{body}");
+        assert!(body.contains("target_info{aws_stack=\"x\","), "{body}");
+    }
+}
+
 #[tokio::test]
 async fn promtool_finds_no_fault() {
     let telemetry = telemetry();
@@ -157,10 +172,9 @@ async fn promtool_finds_no_fault() {
     assert_eq!(faults, "", "{body}");
 }
 
-/// Prometheus scrapes, in the format it prefers, and answers queries with what it found.
+/// Prometheus scrapes in the format that it prefers, and answers queries.
 #[tokio::test(flavor = "multi_thread", worker_threads = 1)]
 async fn prometheus_scrapes() {
-    let Some(mut prometheus) = installed("prometheus") else { return };
     let telemetry = telemetry();
     let app = app(&telemetry);
     for _ in 0..3 {
@@ -168,52 +182,17 @@ async fn prometheus_scrapes() {
     }
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let target = listener.local_addr().unwrap();
+    let Some(prometheus) = Scraper::start(&format!(
+        "- job_name: shop\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  \
+         static_configs: [{{targets: ['{target}']}}]\n"
+    )) else {
+        return;
+    };
     let server = tokio::spawn(async move { axum::serve(listener, app).await });
-
-    let folder = std::env::temp_dir().join(format!("tower-telemetry-{}", std::process::id()));
-    fs::create_dir_all(&folder).unwrap();
-    let config = folder.join("prometheus.yml");
-    fs::write(
-        &config,
-        format!(
-            "scrape_configs:\n- job_name: shop\n  scrape_interval: 200ms\n  scrape_timeout: 200ms\n  \
-             static_configs: [{{targets: ['{target}']}}]\n"
-        ),
-    )
-    .unwrap();
-    let port = crate::receiver::nowhere();
-    let mut child = prometheus
-        .arg(format!("--config.file={}", config.display()))
-        .arg(format!("--storage.tsdb.path={}", folder.join("data").display()))
-        .arg(format!("--web.listen-address={port}"))
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    let found = async {
-        let query = "http_server_request_duration_seconds_count{http_route=\"/users/{id}\",status_class=\"2xx\"} * \
-                     on(instance) group_left(service_name) target_info";
-        let client = reqwest::Client::builder();
-        let _ = rustls::crypto::ring::default_provider().install_default();
-        let client = client.build().unwrap();
-        let url = format!("http://{port}/api/v1/query");
-        let end = Instant::now() + Duration::from_secs(60);
-        loop {
-            let answer = client.get(&url).query(&[("query", query)]).send().await;
-            if let Ok(answer) = answer {
-                let text = answer.text().await.unwrap();
-                if text.contains("\"service_name\":\"shop\"") {
-                    break text;
-                }
-            }
-            assert!(Instant::now() < end, "Prometheus has scraped");
-            tokio::time::sleep(Duration::from_millis(100)).await; // between two questions
-        }
-    }
-    .await;
-    let _ = child.kill();
-    let _ = child.wait();
+    let query = "http_server_request_duration_seconds_count{http_route=\"/users/{id}\",\
+                 status_class=\"2xx\"} * on(instance) group_left(service_name) target_info";
+    let is_there = |data: &Value| data["result"][0]["metric"]["service_name"] == "shop";
+    let found = prometheus.until("query", &[("query", query)], is_there).await;
     server.abort();
-    let _ = fs::remove_dir_all(&folder);
-    assert!(found.contains("\"3\"]"), "{found}");
+    assert_eq!(found["result"][0]["value"][1], "3", "{found}");
 }

@@ -20,8 +20,8 @@ const ROOT: [(&str, &[&str]); 18] = [
     ("attempts_layer", &["observe"]),
     ("integrations", &["attempts_layer", "convention", "observe", "telemetry"]),
     ("logs", &["stdout"]),
-    ("prometheus", &[]),
-    ("setup", &["logs", "percent", "prometheus", "propagation", "stdout"]),
+    ("pull", &["stdout"]),
+    ("setup", &["logs", "percent", "propagation", "pull", "stdout"]),
 ];
 
 /// The files of `convention/` from the bottom up. Each may use only those before it.

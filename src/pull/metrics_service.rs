@@ -3,33 +3,37 @@
 use std::{
     convert::Infallible,
     future::{self, Ready},
+    sync::Arc,
     task::{Context, Poll},
 };
 
-use ::prometheus::{Encoder, Registry, TextEncoder, proto::MetricFamily};
 use bytes::Bytes;
 use http::{HeaderValue, Method, Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower_service::Service;
 
-use super::{accept, open_metrics};
+use super::{negotiation, number::Format, reader::Scraper};
 
-/// Answers `GET` (and `HEAD`) with all metrics, at whatever path it is put; other methods with `405`.
+/// Answers `GET` and `HEAD` with all metrics, at any path; other methods with `405`.
 ///
-/// Made by [`Telemetry::prometheus`](crate::Telemetry::prometheus).
+/// [`Telemetry::prometheus`](crate::Telemetry::prometheus) and
+/// [`PullReader::service`](super::PullReader::service) make it. The default answers with `404`.
+///
+/// It answers with `503` if there is no meter provider yet, or it is shut down, so that Prometheus
+/// sees the target as down.
 #[derive(Debug, Clone, Default)]
 pub struct MetricsService {
-    /// None if nobody asked for the endpoint.
-    registry: Option<Registry>,
+    /// None if there is no pull endpoint in the set-up.
+    scraper: Option<Arc<Scraper>>,
 }
 
 impl MetricsService {
-    pub(super) fn of(registry: Registry) -> Self {
-        Self { registry: Some(registry) }
+    pub(super) fn of(scraper: Arc<Scraper>) -> Self {
+        Self { scraper: Some(scraper) }
     }
 
     fn answer<B>(&self, request: &Request<B>) -> Response<Full<Bytes>> {
-        let Some(registry) = &self.registry else {
+        let Some(scraper) = &self.scraper else {
             return text(StatusCode::NOT_FOUND, "there is no pull endpoint in this set-up\n");
         };
         if !matches!(*request.method(), Method::GET | Method::HEAD) {
@@ -37,19 +41,23 @@ impl MetricsService {
             response.headers_mut().insert(header::ALLOW, HeaderValue::from_static("GET, HEAD"));
             return response;
         }
-        let families = registry.gather();
-        let encoded = match accept::prefers_open_metrics(request.headers()) {
-            true => Some((open_metrics::CONTENT_TYPE, open_metrics::encode(&families))),
-            false => encode_text(&families).map(|text| (TEXT_CONTENT_TYPE, text)),
-        };
-        let Some((content_type, body)) = encoded else {
-            return text(StatusCode::INTERNAL_SERVER_ERROR, "the metrics can't be encoded\n");
+        let format = negotiation::format(request.headers());
+        let is_compressed = negotiation::accepts_gzip(request.headers());
+        let Ok(body) = scraper.scrape(format, is_compressed) else {
+            return text(StatusCode::SERVICE_UNAVAILABLE, "the meter provider is shut down\n");
         };
         let mut response = Response::new(Full::from(body));
         let headers = response.headers_mut();
+        let content_type = match format {
+            Format::Text => "text/plain; version=0.0.4; charset=utf-8",
+            Format::OpenMetrics => "application/openmetrics-text; version=1.0.0; charset=utf-8",
+        };
         headers.insert(header::CONTENT_TYPE, HeaderValue::from_static(content_type));
-        headers.insert(header::VARY, HeaderValue::from_static("accept"));
+        headers.insert(header::VARY, HeaderValue::from_static("accept, accept-encoding"));
         headers.insert(header::CACHE_CONTROL, HeaderValue::from_static("no-store"));
+        if is_compressed {
+            headers.insert(header::CONTENT_ENCODING, HeaderValue::from_static("gzip"));
+        }
         response
     }
 }
@@ -68,16 +76,8 @@ impl<B> Service<Request<B>> for MetricsService {
     }
 }
 
-fn encode_text(families: &[MetricFamily]) -> Option<Vec<u8>> {
-    let mut text = Vec::new();
-    TextEncoder::new().encode(families, &mut text).ok()?;
-    Some(text)
-}
-
 fn text(status: StatusCode, text: &'static str) -> Response<Full<Bytes>> {
     let mut response = Response::new(Full::from(text));
     *response.status_mut() = status;
     response
 }
-
-const TEXT_CONTENT_TYPE: &str = "text/plain; version=0.0.4; charset=utf-8";

@@ -1,3 +1,0 @@
-//! Notices for the operator.
-
-pub(super) use crate::stdout::warn;
