@@ -12,7 +12,7 @@ use super::{
     buckets::{Buckets, Grid},
     compression::Body,
     constants::Constant,
-    escape::push_help,
+    exposition_escape::push_help,
     families::{self, Family},
     label_writer::LabelWriter,
     metric_name::Kind,

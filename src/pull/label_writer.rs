@@ -5,7 +5,7 @@ use std::{collections::HashMap, fmt::Write, rc::Rc};
 use foldhash::fast::RandomState;
 use opentelemetry::{Key, Value};
 
-use super::{constants::Constant, escape::push_escaped, metric_name::push_sanitized};
+use super::{constants::Constant, exposition_escape::push_escaped, metric_name::push_sanitized};
 
 /// Writes the labels of series, and caches their names for one scrape.
 #[derive(Debug)]

@@ -66,8 +66,8 @@
 mod buckets;
 mod compression;
 mod constants;
-mod escape;
 mod exposition;
+mod exposition_escape;
 mod families;
 mod label_writer;
 mod metric_name;
