@@ -48,38 +48,11 @@
 //! These notices, and those on suspicious settings, are events of `tracing` with the target
 //! `tower_telemetry`; without a subscriber they are written to standard error.
 
-mod assembly;
-mod batch;
-mod builder;
-mod console;
-mod delivery;
-mod error;
-mod exports;
-mod graceful;
-mod ledger;
-mod log_target;
-mod notice;
-mod otlp;
-mod plan;
-mod propagators;
-mod readiness;
-mod reconnect;
-mod resource;
-mod sampler;
-mod shutdown;
-mod signal;
-mod telemetry;
-mod transport;
-mod variables;
-mod views;
+mod export;
+mod lifecycle;
+mod settings;
 
 pub use self::{
-    builder::TelemetryBuilder,
-    error::SetupError,
-    graceful::{GracefulShutdown, ServeError, Stop},
-    otlp::{Compression, Otlp, Protocol},
-    readiness::Readiness,
-    shutdown::Undelivered,
-    signal::{Exporter, Signal},
-    telemetry::Telemetry,
+    lifecycle::{GracefulShutdown, Readiness, ServeError, Stop, Telemetry, Undelivered},
+    settings::{Compression, Exporter, Otlp, OtlpProtocol, SetupError, Signal, TelemetryBuilder},
 };

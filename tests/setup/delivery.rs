@@ -5,7 +5,7 @@ use std::{thread, time::Duration};
 use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
 use tower_telemetry::{
     Telemetry,
-    setup::{Compression, Otlp, Protocol, Signal},
+    setup::{Compression, Otlp, OtlpProtocol, Signal},
 };
 
 use crate::{
@@ -77,13 +77,13 @@ async fn the_code_says_where_to() {
     let receiver = Receiver::start();
     let other = Receiver::start();
     let otlp = Otlp::new()
-        .with_protocol(Protocol::Grpc)
+        .with_protocol(OtlpProtocol::Grpc)
         .with_endpoint(receiver.url())
         .with_header("x-key", "50% of s3cret")
         .with_compression(Compression::Gzip)
         .with_timeout(Duration::from_secs(3));
     let own = Otlp::new()
-        .with_protocol(Protocol::HttpProtobuf)
+        .with_protocol(OtlpProtocol::HttpProtobuf)
         .with_endpoint(format!("{}/own/path", other.url()))
         .with_header("x-key", "60% of it");
     assert!(!format!("{otlp:?}{own:?}").contains("of"), "secrets are not printed");

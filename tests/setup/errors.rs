@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use tower_telemetry::setup::{Exporter, Otlp, Signal};
+use tower_telemetry::setup::{Exporter, GracefulShutdown, Otlp, Signal};
 
-use crate::builder;
+use crate::{builder, receiver::nowhere, spans, telemetry};
 
 #[test]
 fn what_cannot_be_meant_is_an_error() {
@@ -114,5 +114,25 @@ fn settings_in_code_are_checked_too() {
         let error = builder.build().unwrap_err().to_string();
         assert!(error.starts_with(&format!("{setting}: ")), "{error}");
         assert!(!error.contains("s3cret"), "{error}");
+    }
+}
+
+/// `fn main() -> Result<(), Box<dyn Error>>` prints errors by `Debug`.
+#[tokio::test]
+async fn debug_prints_the_sentence_and_its_source() {
+    let setup = builder(&[]).with_metric_interval(Duration::ZERO).build().unwrap_err();
+    assert_eq!(format!("{setup:?}"), setup.to_string());
+
+    let down = format!("http://{}", nowhere());
+    let telemetry = telemetry(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &down)]);
+    spans(&telemetry, 1);
+    let undelivered = telemetry.shutdown(Duration::from_millis(100)).await.unwrap_err();
+    assert_eq!(format!("{undelivered:?}"), undelivered.to_string());
+
+    let server = GracefulShutdown::new(crate::telemetry(&[("OTEL_SDK_DISABLED", "true")]));
+    let error = server.serve(|_| async { Err::<(), _>("no port") }).await.unwrap_err();
+    assert_eq!(format!("{error:?}"), format!("{error}: no port"));
+    for text in [format!("{setup:?}"), format!("{undelivered:?}"), format!("{error:?}")] {
+        assert!(!text.contains(['{', '}']), "{text}");
     }
 }

@@ -4,6 +4,7 @@ mod batches;
 mod delivery;
 mod end;
 mod errors;
+mod floors;
 mod lines;
 mod notices;
 mod pull;

@@ -6,29 +6,29 @@ use super::SetupError;
 use crate::percent;
 
 /// Where variables are looked up: the process's environment, or what the user gave in its stead.
-pub(super) struct Variables(Box<LookUp>);
+pub(crate) struct Variables(Box<LookUp>);
 
 type LookUp = dyn Fn(&str) -> Option<String> + Send + Sync;
 
 impl Variables {
-    pub(super) fn of_the_process() -> Self {
+    pub(crate) fn of_the_process() -> Self {
         // What is no Unicode stays visible as U+FFFD, and fails where it is read.
         Self::new(|name| env::var_os(name).map(|value| value.to_string_lossy().into_owned()))
     }
 
-    pub(super) fn new(look_up: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
+    pub(crate) fn new(look_up: impl Fn(&str) -> Option<String> + Send + Sync + 'static) -> Self {
         Self(Box::new(look_up))
     }
 
     /// The value, trimmed; an empty one is none (specification: an empty value is an unset one).
-    pub(super) fn text(&self, name: &str) -> Option<String> {
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
         let value = (self.0)(name)?;
         let value = value.trim();
         (!value.is_empty()).then(|| value.to_owned())
     }
 
     /// A value that `read` understands.
-    pub(super) fn read<T>(
+    pub(crate) fn read<T>(
         &self,
         name: &str,
         allowed: &str,
@@ -42,7 +42,7 @@ impl Variables {
     }
 
     /// One of the choices, in any case.
-    pub(super) fn choice<T: Copy>(
+    pub(crate) fn choice<T: Copy>(
         &self,
         name: &str,
         choices: &[(&str, T)],
@@ -51,7 +51,7 @@ impl Variables {
     }
 
     /// Some of the choices, separated by commas, each once and in the order given.
-    pub(super) fn choices<T: Copy + PartialEq>(
+    pub(crate) fn choices<T: Copy + PartialEq>(
         &self,
         name: &str,
         choices: &[(&str, T)],
@@ -68,19 +68,19 @@ impl Variables {
         })
     }
 
-    pub(super) fn flag(&self, name: &str) -> Result<bool, SetupError> {
+    pub(crate) fn flag(&self, name: &str) -> Result<bool, SetupError> {
         Ok(self.choice(name, &[("true", true), ("false", false)])?.unwrap_or(false))
     }
 
     /// A time in milliseconds. None has a use for no time at all.
-    pub(super) fn millis(&self, name: &str) -> Result<Option<Duration>, SetupError> {
+    pub(crate) fn millis(&self, name: &str) -> Result<Option<Duration>, SetupError> {
         self.read(name, "milliseconds, from 1", |value| {
             value.parse().ok().filter(|millis| *millis > 0).map(Duration::from_millis)
         })
     }
 
     /// How many of something are kept in memory, which is set aside from the start.
-    pub(super) fn count(&self, name: &str) -> Result<Option<usize>, SetupError> {
+    pub(crate) fn count(&self, name: &str) -> Result<Option<usize>, SetupError> {
         self.read(name, "a number from 1 to 1000000", |value| {
             value.parse().ok().filter(|count| (1..=1_000_000).contains(count))
         })
@@ -97,7 +97,7 @@ impl fmt::Debug for Variables {
 /// The pairs of a list like `key=value,key2=value2`, whose values are percent-encoded.
 ///
 /// Nothing at all if one of them is none (the specification: on any error, all is discarded).
-pub(super) fn pairs(list: &str) -> Option<Vec<(String, String)>> {
+pub(crate) fn pairs(list: &str) -> Option<Vec<(String, String)>> {
     let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
     entries
         .map(|entry| {

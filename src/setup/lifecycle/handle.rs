@@ -16,7 +16,11 @@ use opentelemetry_sdk::{
 };
 use tokio::sync::watch;
 
-use super::{SetupError, TelemetryBuilder, Undelivered, assembly::Parts, notice, shutdown};
+use super::{Undelivered, shutdown};
+use crate::setup::{
+    export::{Parts, assemble, warn},
+    settings::{SetupError, TelemetryBuilder},
+};
 
 /// Telemetry that is set up, and ends with this value.
 ///
@@ -68,7 +72,7 @@ impl Telemetry {
         TelemetryBuilder::new()
     }
 
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         Self {
             tracers: parts.tracers.clone(),
             meters: parts.meters.clone(),
@@ -125,7 +129,7 @@ impl Telemetry {
     }
 
     /// Waits for telemetry no longer.
-    pub(super) fn give_up(&self) {
+    pub(crate) fn give_up(&self) {
         if let State::Ending(ending) = &*self.state() {
             ending.abandon.send_replace(true);
         }
@@ -154,6 +158,20 @@ impl Telemetry {
 
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl TelemetryBuilder {
+    /// Sets it all up.
+    ///
+    /// It may be called from any thread, within any runtime or none.
+    ///
+    /// # Errors
+    ///
+    /// If a variable or a setting can't be meant, if a feature is missing for what is asked for, or
+    /// if a subscriber is installed already and `with_log_lines` wants to install one.
+    pub fn build(self) -> Result<Telemetry, SetupError> {
+        assemble(self).map(Telemetry::new)
     }
 }
 
@@ -186,7 +204,7 @@ impl Drop for Telemetry {
             return;
         }
         if let Some(Err(undelivered)) = &*self.outcome.borrow() {
-            notice::warn(&undelivered.to_string());
+            warn(&undelivered.to_string());
         }
     }
 }

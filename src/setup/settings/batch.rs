@@ -6,22 +6,22 @@ use super::{SetupError, variables::Variables};
 
 /// The settings of a batching processor.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Batch {
-    pub(super) delay: Duration,
-    pub(super) queue: usize,
-    pub(super) size: usize,
+pub(crate) struct Batch {
+    pub(crate) delay: Duration,
+    pub(crate) queue: usize,
+    pub(crate) size: usize,
     /// How long a batch is tried before it is given up.
-    pub(super) patience: Duration,
+    pub(crate) patience: Duration,
 }
 
 impl Batch {
     /// `OTEL_BSP_*`.
-    pub(super) fn spans(variables: &Variables) -> Result<Self, SetupError> {
+    pub(crate) fn spans(variables: &Variables) -> Result<Self, SetupError> {
         Self::read(variables, "BSP", Duration::from_secs(5))
     }
 
     /// `OTEL_BLRP_*`.
-    pub(super) fn log_records(variables: &Variables) -> Result<Self, SetupError> {
+    pub(crate) fn log_records(variables: &Variables) -> Result<Self, SetupError> {
         Self::read(variables, "BLRP", Duration::from_secs(1))
     }
 

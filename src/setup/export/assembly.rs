@@ -10,29 +10,29 @@ use opentelemetry_sdk::{
 };
 use tokio::sync::watch;
 
-#[cfg(any(feature = "logs", feature = "prometheus"))]
-use super::Exporter;
 use super::{
-    SetupError, Signal, TelemetryBuilder, exports::Exports, ledger::Ledger, log_target::LogTarget,
-    notice, plan::Plan, propagators::Propagator, transport::PrivateRuntime,
+    ledger::Ledger, log_target::LogTarget, pipelines::Pipelines, transport::PrivateRuntime, warn,
 };
+#[cfg(any(feature = "logs", feature = "prometheus"))]
+use crate::setup::settings::Exporter;
+use crate::setup::settings::{Plan, Propagator, SetupError, Signal, TelemetryBuilder};
 
 /// What runs, until it is shut down.
 #[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) tracers: SdkTracerProvider,
-    pub(super) meters: SdkMeterProvider,
-    pub(super) loggers: SdkLoggerProvider,
-    pub(super) ledgers: Vec<Arc<Ledger>>,
-    pub(super) metrics_are_deltas: bool,
-    /// Tells exports to wait no longer.
-    pub(super) abandon: watch::Sender<bool>,
-    pub(super) runtime: Option<PrivateRuntime>,
+pub(crate) struct Parts {
+    pub(crate) tracers: SdkTracerProvider,
+    pub(crate) meters: SdkMeterProvider,
+    pub(crate) loggers: SdkLoggerProvider,
+    pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) metrics_are_deltas: bool,
+    /// Tells pipelines to wait no longer.
+    pub(crate) abandon: watch::Sender<bool>,
+    pub(crate) runtime: Option<PrivateRuntime>,
     #[cfg(feature = "prometheus")]
-    pub(super) prometheus: crate::prometheus::MetricsService,
+    pub(crate) prometheus: crate::prometheus::MetricsService,
 }
 
-pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
+pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
     let mut plan = Plan::new(&builder)?;
     let propagator = plan.propagator.take();
     let parts = parts(&plan, &mut builder)?;
@@ -51,7 +51,7 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
         propagator.or(builder.propagator).unwrap_or(Propagator::W3c).install();
     }
     for warning in &plan.warnings {
-        notice::warn(warning);
+        warn(warning);
     }
     Ok(parts)
 }
@@ -74,18 +74,18 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         .with_log_processor(LogTarget);
 
     let (abandon, abandoned) = watch::channel(false);
-    let mut exports = Exports { plan, runtime: None, ledgers: Vec::new(), abandoned };
+    let mut pipelines = Pipelines { plan, runtime: None, ledgers: Vec::new(), abandoned };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::prometheus::MetricsService::default();
     if !plan.disabled {
         for exporter in plan.exporters.get(Signal::Metrics) {
-            meters = exports.metrics(*exporter, meters)?;
+            meters = pipelines.metrics(*exporter, meters)?;
         }
         for exporter in plan.exporters.get(Signal::Traces) {
-            tracers = exports.traces(*exporter, tracers)?;
+            tracers = pipelines.traces(*exporter, tracers)?;
         }
         for exporter in plan.exporters.get(Signal::Logs) {
-            loggers = exports.logs(*exporter, loggers)?;
+            loggers = pipelines.logs(*exporter, loggers)?;
         }
         #[cfg(feature = "prometheus")]
         if builder.prometheus || plan.exporters.get(Signal::Metrics).contains(&Exporter::Prometheus)
@@ -96,7 +96,7 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             prometheus = service;
         }
     }
-    let Exports { runtime, ledgers, .. } = exports;
+    let Pipelines { runtime, ledgers, .. } = pipelines;
     // Metrics first, for what the other providers measure of themselves.
     let parts = Parts {
         meters: meters.build(),

@@ -10,26 +10,24 @@ use opentelemetry_sdk::{
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    Exporter, SetupError, Signal,
-    batch::Batch,
     console::Console,
     delivery::{Counted, Followed},
     ledger::Ledger,
-    plan::Plan,
     transport::{PrivateRuntime, Transport},
 };
+use crate::setup::settings::{Batch, Exporter, Plan, SetupError, Signal};
 
 /// What exporters share.
-pub(super) struct Exports<'a> {
-    pub(super) plan: &'a Plan,
+pub(crate) struct Pipelines<'a> {
+    pub(crate) plan: &'a Plan,
     /// There if something is exported by OTLP.
-    pub(super) runtime: Option<PrivateRuntime>,
-    pub(super) ledgers: Vec<Arc<Ledger>>,
-    pub(super) abandoned: watch::Receiver<bool>,
+    pub(crate) runtime: Option<PrivateRuntime>,
+    pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) abandoned: watch::Receiver<bool>,
 }
 
-impl Exports<'_> {
-    pub(super) fn traces(
+impl Pipelines<'_> {
+    pub(crate) fn traces(
         &mut self,
         exporter: Exporter,
         builder: TracerProviderBuilder,
@@ -56,7 +54,7 @@ impl Exports<'_> {
         })
     }
 
-    pub(super) fn metrics(
+    pub(crate) fn metrics(
         &mut self,
         exporter: Exporter,
         builder: MeterProviderBuilder,
@@ -84,7 +82,7 @@ impl Exports<'_> {
         })
     }
 
-    pub(super) fn logs(
+    pub(crate) fn logs(
         &mut self,
         exporter: Exporter,
         builder: LoggerProviderBuilder,

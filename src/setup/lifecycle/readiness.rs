@@ -29,7 +29,7 @@ impl Readiness {
         !self.is_ending.load(Ordering::Relaxed)
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.is_ending.store(true, Ordering::Relaxed);
     }
 }

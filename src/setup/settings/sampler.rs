@@ -25,7 +25,7 @@ const SAMPLERS: [(&str, (Root, bool)); 6] = [
 ];
 
 /// The sampler that the environment names, if it names one.
-pub(super) fn sampler(variables: &Variables) -> Result<Option<Sampler>, SetupError> {
+pub(crate) fn sampler(variables: &Variables) -> Result<Option<Sampler>, SetupError> {
     let Some((root, parent_based)) = variables.choice(SAMPLER, &SAMPLERS)? else {
         return Ok(None);
     };

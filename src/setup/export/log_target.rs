@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
 
 /// A record that comes from `log` by way of `tracing` has the target `log`, and its own in a field.
 #[derive(Debug)]
-pub(super) struct LogTarget;
+pub(crate) struct LogTarget;
 
 impl LogProcessor for LogTarget {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {

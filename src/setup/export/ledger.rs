@@ -14,14 +14,15 @@ use std::{
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::{sync::watch, time};
 
-use super::{Signal, notice};
+use super::warn;
+use crate::setup::settings::Signal;
 
 /// The accounts of one signal's way to one destination.
 ///
 /// The SDK's processors drop what their queue can't take, and `Ok` from them proves no delivery. So
 /// it is counted here: what came in, what is in the queue or under way, what the receiver took.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     signal: Signal,
     destination: String,
     capacity: u64,
@@ -40,7 +41,7 @@ pub(super) struct Ledger {
 }
 
 impl Ledger {
-    pub(super) fn new(
+    pub(crate) fn new(
         signal: Signal,
         destination: String,
         capacity: usize,
@@ -62,17 +63,17 @@ impl Ledger {
         }
     }
 
-    pub(super) fn signal(&self) -> Signal {
+    pub(crate) fn signal(&self) -> Signal {
         self.signal
     }
 
     /// Something began that will be recorded when it ends.
-    pub(super) fn start(&self) {
+    pub(crate) fn start(&self) {
         self.started.fetch_add(1, Relaxed);
     }
 
     /// Something is recorded. False if the queue can't take it.
-    pub(super) fn admit(&self) -> bool {
+    pub(crate) fn admit(&self) -> bool {
         self.recorded.fetch_add(1, Relaxed);
         let has_room = |pending: u64| (pending < self.capacity).then_some(pending + 1);
         let is_admitted = self.pending.fetch_update(Relaxed, Relaxed, has_room).is_ok();
@@ -83,42 +84,42 @@ impl Ledger {
     }
 
     /// How many are in the queue or under way.
-    pub(super) fn pending(&self) -> u64 {
+    pub(crate) fn pending(&self) -> u64 {
         self.pending.load(Relaxed)
     }
 
     /// How many were recorded and did not arrive.
-    pub(super) fn undelivered(&self) -> u64 {
+    pub(crate) fn undelivered(&self) -> u64 {
         self.recorded.load(Relaxed).saturating_sub(self.delivered.load(Relaxed))
     }
 
     /// How many began and have not ended.
-    pub(super) fn open(&self) -> u64 {
+    pub(crate) fn open(&self) -> u64 {
         self.started.load(Relaxed).saturating_sub(self.recorded.load(Relaxed))
     }
 
     /// Whether an export is under way.
-    pub(super) fn is_under_way(&self) -> bool {
+    pub(crate) fn is_under_way(&self) -> bool {
         self.under_way.load(SeqCst) > 0
     }
 
     /// No export comes any more.
-    pub(super) fn close(&self) {
+    pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(SeqCst)
     }
 
     /// Why the receiver took nothing, if it took nothing the last time.
-    pub(super) fn failure(&self) -> Option<String> {
+    pub(crate) fn failure(&self) -> Option<String> {
         let reason = self.outage().clone()?;
         Some(format!("{} to {}: {reason}", self.signal, self.destination))
     }
 
     /// Follows the export of a batch to its end, or until nobody waits for it any more.
-    pub(super) async fn follow(
+    pub(crate) async fn follow(
         &self,
         items: u64,
         export: impl Future<Output = OTelSdkResult> + Send,
@@ -172,7 +173,7 @@ impl Ledger {
                  sent again, what is beyond is dropped; a notice follows when they arrive"
             ),
         };
-        notice::warn(&text);
+        warn(&text);
     }
 
     fn succeeds(&self) {
@@ -185,7 +186,7 @@ impl Ledger {
             (_, 0) => ", none was lost".to_owned(),
             (_, lost) => format!(", {lost} were lost since the start"),
         };
-        notice::warn(&format!("{signal} arrive at {destination} again{lost}"));
+        warn(&format!("{signal} arrive at {destination} again{lost}"));
     }
 
     fn outage(&self) -> std::sync::MutexGuard<'_, Option<String>> {

@@ -8,7 +8,7 @@ use super::SetupError;
 /// The settings of instruments, by name. The SDK would make a stream for each view that matches, so
 /// all that is said of an instrument is one view.
 #[derive(Debug, Default)]
-pub(super) struct Views(Vec<View>);
+pub(crate) struct Views(Vec<View>);
 
 #[derive(Debug)]
 struct View {
@@ -24,15 +24,15 @@ enum Setting {
 }
 
 impl Views {
-    pub(super) fn boundaries(&mut self, instrument: String, boundaries: Vec<f64>) {
+    pub(crate) fn boundaries(&mut self, instrument: String, boundaries: Vec<f64>) {
         self.push(instrument, Setting::Boundaries(boundaries));
     }
 
-    pub(super) fn attributes(&mut self, instrument: String, keys: Vec<Key>) {
+    pub(crate) fn attributes(&mut self, instrument: String, keys: Vec<Key>) {
         self.push(instrument, Setting::Attributes(keys));
     }
 
-    pub(super) fn cardinality_limit(&mut self, instrument: String, limit: usize) {
+    pub(crate) fn cardinality_limit(&mut self, instrument: String, limit: usize) {
         self.push(instrument, Setting::CardinalityLimit(limit));
     }
 
@@ -41,7 +41,7 @@ impl Views {
     }
 
     /// The SDK would pass over a stream that it can't make, without a word.
-    pub(super) fn check(&self) -> Result<(), SetupError> {
+    pub(crate) fn check(&self) -> Result<(), SetupError> {
         for View { instrument, setting } in &self.0 {
             let (name, stream) = match setting {
                 Setting::Boundaries(boundaries) => {
@@ -60,7 +60,7 @@ impl Views {
     }
 
     /// The stream of an instrument of which something is said. What is said later wins.
-    pub(super) fn stream(&self, instrument: &Instrument) -> Option<Stream> {
+    pub(crate) fn stream(&self, instrument: &Instrument) -> Option<Stream> {
         let mut views = self.0.iter().filter(|view| matches(&view.instrument, instrument.name()));
         let first = views.next()?;
         let mut stream = Stream::builder();

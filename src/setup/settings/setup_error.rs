@@ -5,10 +5,8 @@ use std::{error, fmt, io};
 /// Why telemetry could not be set up: which variable or setting, its value, and what is allowed.
 ///
 /// The text is for the operator. It never holds the value of a header, nor credentials in a URL.
-#[derive(Debug)]
 pub struct SetupError(Kind);
 
-#[derive(Debug)]
 enum Kind {
     Variable { name: String, value: String, allowed: String },
     Setting { name: &'static str, reason: String },
@@ -17,7 +15,7 @@ enum Kind {
 
 impl SetupError {
     /// The value of an environment variable can't be meant.
-    pub(super) fn variable(name: &str, value: &str, allowed: impl Into<String>) -> Self {
+    pub(crate) fn variable(name: &str, value: &str, allowed: impl Into<String>) -> Self {
         Self(Kind::Variable {
             name: name.to_owned(),
             value: format!("{value:?}"),
@@ -26,7 +24,7 @@ impl SetupError {
     }
 
     /// The same for a variable whose values are secrets.
-    pub(super) fn secret_variable(name: &str, allowed: impl Into<String>) -> Self {
+    pub(crate) fn secret_variable(name: &str, allowed: impl Into<String>) -> Self {
         Self(Kind::Variable {
             name: name.to_owned(),
             value: "a value that is not shown".to_owned(),
@@ -35,11 +33,11 @@ impl SetupError {
     }
 
     /// Something set in code can't be meant, or can't be done.
-    pub(super) fn setting(name: &'static str, reason: impl fmt::Display) -> Self {
+    pub(crate) fn setting(name: &'static str, reason: impl fmt::Display) -> Self {
         Self(Kind::Setting { name, reason: reason.to_string() })
     }
 
-    pub(super) fn runtime(error: io::Error) -> Self {
+    pub(crate) fn runtime(error: io::Error) -> Self {
         Self(Kind::Runtime(error))
     }
 
@@ -49,6 +47,15 @@ impl SetupError {
             Kind::Variable { name, .. } => Some(name),
             _ => None,
         }
+    }
+}
+
+/// Prints the sentence of `Display` and its source, because `fn main() -> Result<(), _>` prints errors
+/// by `Debug`.
+impl fmt::Debug for SetupError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        error::Error::source(self).map_or(Ok(()), |source| write!(f, ": {source}"))
     }
 }
 

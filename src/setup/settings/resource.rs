@@ -14,13 +14,13 @@ use super::{
 
 const SERVICE_NAME: &str = "service.name";
 const SERVICE_INSTANCE_ID: &str = "service.instance.id";
-pub(super) const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
+pub(crate) const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
 
 /// What the environment says, before what the code says, before what can be known here.
 ///
 /// The SDK's own detectors don't decode values, and let `service.name` among the attributes win over
 /// `OTEL_SERVICE_NAME`; both against the specification.
-pub(super) fn resource(
+pub(crate) fn resource(
     variables: &Variables,
     in_code: &[KeyValue],
 ) -> Result<Resource, SetupError> {

@@ -11,7 +11,7 @@ use opentelemetry_sdk::{
 };
 use tokio::time;
 
-use super::otlp::Protocol;
+use crate::setup::settings::OtlpProtocol;
 
 /// An OTLP exporter that outlives its receiver's connections.
 ///
@@ -19,10 +19,10 @@ use super::otlp::Protocol;
 /// Over gRPC a connection that breaks under a request, as when a Collector is restarted, is to tonic
 /// a status UNKNOWN or INTERNAL, and those are not tried again: the batch would be lost.
 #[derive(Debug)]
-pub(super) struct Reconnecting<E> {
-    pub(super) exporter: E,
-    pub(super) protocol: Protocol,
-    pub(super) patience: Duration,
+pub(crate) struct Reconnecting<E> {
+    pub(crate) exporter: E,
+    pub(crate) protocol: OtlpProtocol,
+    pub(crate) patience: Duration,
 }
 
 impl<E> Reconnecting<E> {
@@ -48,8 +48,8 @@ impl<E> Reconnecting<E> {
 impl<E: SpanExporter> SpanExporter for Reconnecting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         match self.protocol {
-            Protocol::Grpc => self.until_answered(|| self.exporter.export(batch.clone())).await,
-            Protocol::HttpProtobuf => self.exporter.export(batch).await,
+            OtlpProtocol::Grpc => self.until_answered(|| self.exporter.export(batch.clone())).await,
+            OtlpProtocol::HttpProtobuf => self.exporter.export(batch).await,
         }
     }
 

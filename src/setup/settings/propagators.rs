@@ -21,7 +21,7 @@ const PROPAGATORS: [(&str, Name); 3] =
     [("tracecontext", Name::TraceContext), ("baggage", Name::Baggage), ("none", Name::None)];
 
 /// What carries context between processes.
-pub(super) enum Propagator {
+pub(crate) enum Propagator {
     /// Known by its type, so that layers needn't ask the global one for what they do anyway.
     W3c,
     Other(Box<dyn TextMapPropagator + Send + Sync>),
@@ -29,7 +29,7 @@ pub(super) enum Propagator {
 
 impl Propagator {
     /// The propagators that the environment names, if it names any; others are set in code.
-    pub(super) fn named(variables: &Variables) -> Result<Option<Self>, SetupError> {
+    pub(crate) fn named(variables: &Variables) -> Result<Option<Self>, SetupError> {
         let names = variables.choices("OTEL_PROPAGATORS", &PROPAGATORS)?;
         let Some(mut names) = names else { return Ok(None) };
         names.sort();
@@ -48,7 +48,7 @@ impl Propagator {
     }
 
     /// Makes it the process's.
-    pub(super) fn install(self) {
+    pub(crate) fn install(self) {
         match self {
             Self::W3c => global::set_text_map_propagator(GlobalW3c::default()),
             Self::Other(propagator) => {

@@ -1,14 +1,11 @@
 //! From the signal to the end, in the order in which nothing is lost.
 
-use std::{error, fmt, pin::Pin, task::Poll, time::Duration};
+use std::{error, fmt, pin::Pin, time::Duration};
 
-#[cfg(unix)]
-use tokio::signal::unix::{self, SignalKind};
-#[cfg(windows)]
-use tokio::signal::windows;
 use tokio::{sync::watch, time};
 
-use super::{Readiness, Telemetry, Undelivered, notice};
+use super::{Readiness, Telemetry, Undelivered, stop_signals::StopSignals};
+use crate::setup::export::warn;
 
 /// Serves until the process is told to end, and ends it in order.
 ///
@@ -52,7 +49,7 @@ pub struct GracefulShutdown {
     delay: Duration,
     drain: Duration,
     flush: Duration,
-    signals: Signals,
+    signals: StopSignals,
 }
 
 /// The future that tells a server to stop: it is done when the server is to take no more requests.
@@ -67,7 +64,7 @@ impl GracefulShutdown {
             delay: Duration::ZERO,
             drain: Duration::from_secs(20),
             flush: Duration::from_secs(5),
-            signals: Signals::Process(None),
+            signals: StopSignals::Process(None),
         }
     }
 
@@ -106,7 +103,7 @@ impl GracefulShutdown {
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.signals = Signals::Other(Box::new(move || Box::pin(signal())));
+        self.signals = StopSignals::Other(Box::new(move || Box::pin(signal())));
         self
     }
 
@@ -161,7 +158,7 @@ impl GracefulShutdown {
         };
         match (served, delivered) {
             (Some(Err(error)), Err(undelivered)) => {
-                notice::warn(&undelivered.to_string());
+                warn(&undelivered.to_string());
                 Err(ServeError::Server(error))
             }
             (Some(Err(error)), Ok(())) => Err(ServeError::Server(error)),
@@ -185,7 +182,6 @@ impl fmt::Debug for GracefulShutdown {
 }
 
 /// How [`GracefulShutdown::serve`] can end otherwise than in order.
-#[derive(Debug)]
 #[non_exhaustive]
 pub enum ServeError<E> {
     /// The server failed.
@@ -195,6 +191,18 @@ pub enum ServeError<E> {
     CutOff(Option<Undelivered>),
     /// All requests were finished, but not all telemetry was delivered.
     Undelivered(Undelivered),
+}
+
+/// Prints the sentence of `Display` and its source, because `fn main() -> Result<(), _>` prints errors
+/// by `Debug`.
+impl<E: fmt::Display> fmt::Debug for ServeError<E> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)?;
+        match self {
+            Self::Server(error) => write!(f, ": {error}"),
+            Self::CutOff(_) | Self::Undelivered(_) => Ok(()),
+        }
+    }
 }
 
 impl<E> fmt::Display for ServeError<E> {
@@ -213,51 +221,6 @@ impl<E: error::Error + 'static> error::Error for ServeError<E> {
         match self {
             Self::Server(error) => Some(error),
             Self::CutOff(_) | Self::Undelivered(_) => None,
-        }
-    }
-}
-
-/// Where signals come from.
-enum Signals {
-    /// SIGTERM and Ctrl-C, once somebody listens.
-    Process(Option<Streams>),
-    Other(Box<dyn FnMut() -> Stop + Send>),
-}
-
-#[cfg(unix)]
-type Streams = [unix::Signal; 2];
-#[cfg(windows)]
-type Streams = [windows::CtrlC; 1];
-
-impl Signals {
-    /// From here on a signal no longer ends the process by itself.
-    fn listen(&mut self) {
-        let Self::Process(streams @ None) = self else { return };
-        #[cfg(unix)]
-        let heard = unix::signal(SignalKind::terminate())
-            .and_then(|terminate| Ok([terminate, unix::signal(SignalKind::interrupt())?]));
-        #[cfg(windows)]
-        let heard = windows::ctrl_c().map(|stream| [stream]);
-        match heard {
-            Ok(heard) => *streams = Some(heard),
-            Err(error) => notice::warn(&format!("signals can't be heard: {error}")),
-        }
-    }
-
-    /// The next signal.
-    async fn next(&mut self) {
-        match self {
-            Self::Process(Some(streams)) => {
-                std::future::poll_fn(|cx| {
-                    match streams.iter_mut().any(|stream| stream.poll_recv(cx).is_ready()) {
-                        true => Poll::Ready(()),
-                        false => Poll::Pending,
-                    }
-                })
-                .await;
-            }
-            Self::Process(None) => std::future::pending().await,
-            Self::Other(signal) => signal().await,
         }
     }
 }

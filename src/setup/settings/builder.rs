@@ -6,8 +6,8 @@ use opentelemetry::{Key, KeyValue, propagation::TextMapPropagator};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use super::{
-    Exporter, Otlp, SetupError, Signal, Telemetry, assembly, propagators::Propagator,
-    resource::DEPLOYMENT_ENVIRONMENT_NAME, signal::BySignal, variables::Variables, views::Views,
+    Exporter, Otlp, Signal, propagators::Propagator, resource::DEPLOYMENT_ENVIRONMENT_NAME,
+    signal::BySignal, variables::Variables, views::Views,
 };
 
 /// Sets up [`Telemetry`]: what the code says, where the environment says nothing.
@@ -35,25 +35,25 @@ use super::{
 #[derive(Debug)]
 #[must_use = "nothing is set up until `build`"]
 pub struct TelemetryBuilder {
-    pub(super) variables: Variables,
-    pub(super) attributes: Vec<KeyValue>,
-    pub(super) exporters: BySignal<Option<Vec<Exporter>>>,
-    pub(super) console_by_default: bool,
-    pub(super) otlp: Otlp,
-    pub(super) signal_otlp: BySignal<Otlp>,
-    pub(super) sampler: Option<Box<dyn ShouldSample>>,
-    pub(super) propagator: Option<Propagator>,
-    pub(super) views: Views,
-    pub(super) metric_interval: Option<Duration>,
+    pub(crate) variables: Variables,
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) exporters: BySignal<Option<Vec<Exporter>>>,
+    pub(crate) console_by_default: bool,
+    pub(crate) otlp: Otlp,
+    pub(crate) signal_otlp: BySignal<Otlp>,
+    pub(crate) sampler: Option<Box<dyn ShouldSample>>,
+    pub(crate) propagator: Option<Propagator>,
+    pub(crate) views: Views,
+    pub(crate) metric_interval: Option<Duration>,
     #[cfg(feature = "logs")]
-    pub(super) log_lines: Option<crate::logs::LogFormat>,
+    pub(crate) log_lines: Option<crate::logs::LogFormat>,
     #[cfg(feature = "prometheus")]
-    pub(super) prometheus: bool,
-    pub(super) global: bool,
+    pub(crate) prometheus: bool,
+    pub(crate) global: bool,
 }
 
 impl TelemetryBuilder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             variables: Variables::of_the_process(),
             attributes: Vec::new(),
@@ -232,17 +232,5 @@ impl TelemetryBuilder {
     pub fn without_globals(mut self) -> Self {
         self.global = false;
         self
-    }
-
-    /// Sets it all up.
-    ///
-    /// It may be called from any thread, within any runtime or none.
-    ///
-    /// # Errors
-    ///
-    /// If a variable or a setting can't be meant, if a feature is missing for what is asked for, or
-    /// if a subscriber is installed already and `with_log_lines` wants to install one.
-    pub fn build(self) -> Result<Telemetry, SetupError> {
-        assembly::assemble(self).map(Telemetry::new)
     }
 }

@@ -11,36 +11,36 @@ use opentelemetry_sdk::{
 use super::{
     Exporter, SetupError, Signal, TelemetryBuilder,
     batch::Batch,
-    otlp::{self, Destination},
+    destination::{self, Destination},
     propagators::Propagator,
     resource, sampler,
     signal::BySignal,
     variables::Variables,
 };
 
-pub(super) struct Plan {
-    pub(super) disabled: bool,
-    pub(super) resource: Resource,
+pub(crate) struct Plan {
+    pub(crate) disabled: bool,
+    pub(crate) resource: Resource,
     /// The sampler and the propagator that the environment names, if it names them.
-    pub(super) sampler: Option<Sampler>,
-    pub(super) propagator: Option<Propagator>,
-    pub(super) limits: SpanLimits,
-    pub(super) exporters: BySignal<Vec<Exporter>>,
+    pub(crate) sampler: Option<Sampler>,
+    pub(crate) propagator: Option<Propagator>,
+    pub(crate) limits: SpanLimits,
+    pub(crate) exporters: BySignal<Vec<Exporter>>,
     /// Of those signals that are exported by OTLP.
     destinations: BySignal<Option<Destination>>,
-    pub(super) spans: Batch,
-    pub(super) log_records: Batch,
-    pub(super) metric_interval: Duration,
-    pub(super) metric_patience: Duration,
-    pub(super) temporality: Temporality,
+    pub(crate) spans: Batch,
+    pub(crate) log_records: Batch,
+    pub(crate) metric_interval: Duration,
+    pub(crate) metric_patience: Duration,
+    pub(crate) temporality: Temporality,
     #[cfg(feature = "logs")]
-    pub(super) log_lines: Option<crate::logs::LogLines>,
+    pub(crate) log_lines: Option<crate::logs::LogLines>,
     /// What is likely a mistake.
-    pub(super) warnings: Vec<String>,
+    pub(crate) warnings: Vec<String>,
 }
 
 impl Plan {
-    pub(super) fn new(builder: &TelemetryBuilder) -> Result<Self, SetupError> {
+    pub(crate) fn new(builder: &TelemetryBuilder) -> Result<Self, SetupError> {
         builder.views.check()?;
         let disabled = builder.variables.flag("OTEL_SDK_DISABLED")?;
         let propagator = Propagator::named(&builder.variables)?;
@@ -83,14 +83,14 @@ impl Plan {
             metric_patience: variables
                 .millis("OTEL_METRIC_EXPORT_TIMEOUT")?
                 .unwrap_or(DEFAULT_METRIC_PATIENCE),
-            temporality: otlp::temporality(variables)?,
+            temporality: destination::temporality(variables)?,
             #[cfg(feature = "logs")]
             log_lines: log_lines(builder)?,
             warnings,
         })
     }
 
-    pub(super) fn destination(&self, signal: Signal) -> &Destination {
+    pub(crate) fn destination(&self, signal: Signal) -> &Destination {
         let destination = self.destinations.get(signal).as_ref();
         destination.expect("a signal that is exported by OTLP has a destination")
     }

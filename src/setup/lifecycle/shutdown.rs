@@ -9,12 +9,15 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::time;
 
-use super::{Signal, assembly::Parts, ledger::Ledger};
+use crate::setup::{
+    export::{Ledger, Parts},
+    settings::Signal,
+};
 
 /// What was recorded and did not arrive.
 ///
 /// What a receiver took and then rejected in part (OTLP's partial success) counts as delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered {
     spans: u64,
     open_spans: u64,
@@ -25,7 +28,7 @@ pub struct Undelivered {
 
 impl Undelivered {
     /// The end itself went wrong, and nothing is known.
-    pub(super) fn unknown() -> Self {
+    pub(crate) fn unknown() -> Self {
         let reasons = vec!["the end of telemetry panicked".to_owned()];
         Self { spans: 0, open_spans: 0, log_records: 0, metrics: true, reasons }
     }
@@ -52,6 +55,13 @@ impl Undelivered {
     }
 }
 
+/// Prints the sentence of `Display`, because `fn main() -> Result<(), _>` prints errors by `Debug`.
+impl fmt::Debug for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
 impl fmt::Display for Undelivered {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(
@@ -72,7 +82,7 @@ impl error::Error for Undelivered {}
 ///
 /// The SDK waits for fixed times of its own; what makes all its threads return within the deadline
 /// is that exports fail once `abandon` says so.
-pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undelivered> {
+pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undelivered> {
     // What is longer means the same, and would overflow.
     let deadline = deadline.min(LONGEST);
     let end = Instant::now() + deadline;

@@ -23,10 +23,10 @@ use super::ledger::Ledger;
 
 /// An exporter that runs within the private runtime, whoever calls it, and is followed.
 #[derive(Debug)]
-pub(super) struct Followed<E> {
-    pub(super) exporter: E,
-    pub(super) runtime: Handle,
-    pub(super) ledger: Arc<Ledger>,
+pub(crate) struct Followed<E> {
+    pub(crate) exporter: E,
+    pub(crate) runtime: Handle,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl<E> Followed<E> {
@@ -111,9 +111,9 @@ impl<F: Future> Future for Entered<F> {
 }
 
 /// A processor that is handed no more than its queue takes, each item counted.
-pub(super) struct Counted<P> {
-    pub(super) processor: P,
-    pub(super) ledger: Arc<Ledger>,
+pub(crate) struct Counted<P> {
+    pub(crate) processor: P,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl<P> fmt::Debug for Counted<P> {

@@ -20,19 +20,16 @@ use tonic::{
     transport::{Channel, Endpoint},
 };
 
-use super::{
-    SetupError,
-    otlp::{Compression, Destination, Protocol},
-    reconnect::Reconnecting,
-};
+use super::reconnect::Reconnecting;
+use crate::setup::settings::{Compression, Destination, OtlpProtocol, SetupError};
 
 /// The runtime on which exporters connect and send. Exporting never waits for the program's own
 /// runtime, which may be single-threaded, blocked, or none at all.
 #[derive(Debug)]
-pub(super) struct PrivateRuntime(Option<Runtime>);
+pub(crate) struct PrivateRuntime(Option<Runtime>);
 
 impl PrivateRuntime {
-    pub(super) fn start() -> Result<Self, SetupError> {
+    pub(crate) fn start() -> Result<Self, SetupError> {
         let runtime = runtime::Builder::new_multi_thread()
             .worker_threads(1)
             .max_blocking_threads(2)
@@ -45,7 +42,7 @@ impl PrivateRuntime {
         Ok(Self(Some(runtime)))
     }
 
-    pub(super) fn handle(&self) -> Handle {
+    pub(crate) fn handle(&self) -> Handle {
         self.0.as_ref().expect("a runtime is there until it is dropped").handle().clone()
     }
 }
@@ -60,36 +57,36 @@ impl Drop for PrivateRuntime {
 }
 
 /// One attempt lasts as long as the destination's timeout; a batch is tried for `patience`.
-pub(super) struct Transport<'a> {
-    pub(super) destination: &'a Destination,
-    pub(super) patience: Duration,
+pub(crate) struct Transport<'a> {
+    pub(crate) destination: &'a Destination,
+    pub(crate) patience: Duration,
 }
 
 impl Transport<'_> {
-    pub(super) fn spans(&self) -> Result<Reconnecting<SpanExporter>, SetupError> {
+    pub(crate) fn spans(&self) -> Result<Reconnecting<SpanExporter>, SetupError> {
         let builder = SpanExporter::builder();
         self.built(match self.destination.protocol {
-            Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
-            Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
+            OtlpProtocol::Grpc => self.grpc(builder.with_tonic())?.build(),
+            OtlpProtocol::HttpProtobuf => self.http(builder.with_http())?.build(),
         })
     }
 
-    pub(super) fn metrics(
+    pub(crate) fn metrics(
         &self,
         temporality: Temporality,
     ) -> Result<Reconnecting<MetricExporter>, SetupError> {
         let builder = MetricExporter::builder().with_temporality(temporality);
         self.built(match self.destination.protocol {
-            Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
-            Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
+            OtlpProtocol::Grpc => self.grpc(builder.with_tonic())?.build(),
+            OtlpProtocol::HttpProtobuf => self.http(builder.with_http())?.build(),
         })
     }
 
-    pub(super) fn logs(&self) -> Result<Reconnecting<LogExporter>, SetupError> {
+    pub(crate) fn logs(&self) -> Result<Reconnecting<LogExporter>, SetupError> {
         let builder = LogExporter::builder();
         self.built(match self.destination.protocol {
-            Protocol::Grpc => self.grpc(builder.with_tonic())?.build(),
-            Protocol::HttpProtobuf => self.http(builder.with_http())?.build(),
+            OtlpProtocol::Grpc => self.grpc(builder.with_tonic())?.build(),
+            OtlpProtocol::HttpProtobuf => self.http(builder.with_http())?.build(),
         })
     }
 

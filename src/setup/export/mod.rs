@@ -1,0 +1,21 @@
+//! The middle floor: exporters and the processors that feed them. It uses `settings` alone.
+
+mod assembly;
+mod console;
+mod delivery;
+mod ledger;
+mod log_target;
+mod notice;
+mod pipelines;
+mod reconnect;
+mod transport;
+
+pub(crate) use self::{
+    assembly::{Parts, assemble},
+    ledger::Ledger,
+};
+
+/// Tells the operator something once: through `tracing`, or on standard error without a subscriber.
+pub(crate) fn warn(text: &str) {
+    notice::warn(text);
+}

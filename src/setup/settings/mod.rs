@@ -1,0 +1,28 @@
+//! The lowest floor: what code and environment ask for, checked before anything is started.
+
+mod batch;
+mod builder;
+mod destination;
+mod endpoint;
+mod exporter;
+mod headers;
+mod otlp;
+mod plan;
+mod propagators;
+mod resource;
+mod sampler;
+mod setup_error;
+mod signal;
+mod variables;
+mod views;
+
+pub(crate) use self::{
+    batch::Batch, destination::Destination, plan::Plan, propagators::Propagator,
+};
+pub use self::{
+    builder::TelemetryBuilder,
+    exporter::Exporter,
+    otlp::{Compression, Otlp, OtlpProtocol},
+    setup_error::SetupError,
+    signal::Signal,
+};
