@@ -37,7 +37,7 @@ async fn a_second_signal_ends_the_flush() {
     }
     told.notify_one();
     match server.await.unwrap() {
-        Err(ServeError::Undelivered(undelivered)) => assert_eq!(undelivered.spans(), 1),
+        Ok(served) => assert_eq!(served.undelivered().unwrap().spans(), 1),
         other => panic!("{other:?}"),
     }
 }

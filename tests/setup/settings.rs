@@ -53,7 +53,7 @@ async fn the_resource() {
         (
             &[(
                 "OTEL_RESOURCE_ATTRIBUTES",
-                " service.name = other , deployment.environment.name=staging,a=b%2Cc%3D%25,d=e=f,\
+                " service.name = other , deployment.environment.name=staging,a=b%2Cc%3D%25,d=e%3Df,k%2C%20=5,\
                  service.instance.id=pod-7,",
             )],
             &[
@@ -61,6 +61,7 @@ async fn the_resource() {
                 ("deployment.environment.name", Some("staging")),
                 ("a", Some("b,c=%")),
                 ("d", Some("e=f")),
+                ("k, ", Some("5")),
                 ("service.instance.id", Some("pod-7")),
             ],
         ),

@@ -1,4 +1,4 @@
-//! The plan carried out: what is started, and what is installed for the process.
+//! Starts what the plan asks for, and installs it for the process.
 
 use std::{mem, sync::Arc};
 
@@ -17,7 +17,7 @@ use super::{
 use crate::setup::settings::Exporter;
 use crate::setup::settings::{Plan, Propagator, SetupError, Signal, TelemetryBuilder};
 
-/// What runs, until it is shut down.
+/// Running telemetry.
 #[derive(Debug)]
 pub(crate) struct Parts {
     pub(crate) tracers: SdkTracerProvider,
@@ -25,7 +25,7 @@ pub(crate) struct Parts {
     pub(crate) loggers: SdkLoggerProvider,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
     pub(crate) metrics_are_deltas: bool,
-    /// Tells pipelines to wait no longer.
+    /// Set to true, it makes pending exports fail.
     pub(crate) abandon: watch::Sender<bool>,
     pub(crate) runtime: Option<PrivateRuntime>,
     #[cfg(feature = "prometheus")]
@@ -40,11 +40,13 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
     #[cfg(feature = "logs")]
     if let Some(lines) = plan.log_lines.take() {
         let is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
-        let exported = (is_exported && !plan.disabled).then_some(&parts.loggers);
-        lines.install(exported).map_err(|error| SetupError::setting("with_log_lines", error))?;
+        let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
+        lines
+            .install(exported)
+            .map_err(|error| SetupError::setting("with_log_lines", occupied(&*error)))?;
     }
-    if builder.global {
-        if !plan.disabled {
+    if builder.is_global {
+        if !plan.is_disabled {
             global::set_meter_provider(parts.meters.clone());
             global::set_tracer_provider(parts.tracers.clone());
         }
@@ -77,7 +79,7 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     let mut pipelines = Pipelines { plan, runtime: None, ledgers: Vec::new(), abandoned };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::prometheus::MetricsService::default();
-    if !plan.disabled {
+    if !plan.is_disabled {
         for exporter in plan.exporters.get(Signal::Metrics) {
             meters = pipelines.metrics(*exporter, meters)?;
         }
@@ -97,7 +99,7 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         }
     }
     let Pipelines { runtime, ledgers, .. } = pipelines;
-    // Metrics first, for what the other providers measure of themselves.
+    // The meters first, because the other providers measure themselves.
     let parts = Parts {
         meters: meters.build(),
         tracers: tracers.build(),
@@ -109,9 +111,24 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         #[cfg(feature = "prometheus")]
         prometheus,
     };
-    if plan.disabled {
-        // A provider that is shut down makes tracers, meters and loggers that do nothing.
+    if plan.is_disabled {
+        // A provider that is shut down returns no-op tracers, meters and loggers.
         let _ = (parts.tracers.shutdown(), parts.meters.shutdown(), parts.loggers.shutdown());
     }
     Ok(parts)
+}
+
+/// Says which global is taken, and what to do.
+#[cfg(feature = "logs")]
+fn occupied(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let taken = if error.is::<tracing::subscriber::SetGlobalDefaultError>() {
+        "a global subscriber of `tracing`"
+    } else {
+        "a global logger of the `log` crate"
+    };
+    format!(
+        "{taken} is already installed, by an earlier `build` or by other code. Call `build` with \
+         `with_log_lines` once per process, or add the layers of `tower_telemetry::logs` to the \
+         subscriber that is installed"
+    )
 }

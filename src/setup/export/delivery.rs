@@ -1,4 +1,4 @@
-//! The SDK's processors and exporters, with the books kept around them.
+//! Wraps the SDK's processors and exporters to account for delivery.
 
 use std::{
     fmt,
@@ -21,7 +21,8 @@ use tokio::runtime::Handle;
 
 use super::ledger::Ledger;
 
-/// An exporter that runs within the private runtime, whoever calls it, and is followed.
+/// An exporter that runs in the private runtime, on whatever thread it is called, and reports to the
+/// ledger.
 #[derive(Debug)]
 pub(crate) struct Followed<E> {
     pub(crate) exporter: E,
@@ -71,7 +72,7 @@ impl<E: LogExporter> LogExporter for Followed<E> {
 
 impl<E: PushMetricExporter> PushMetricExporter for Followed<E> {
     fn export(&self, metrics: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
-        // An export holds all there is, so what is counted are exports.
+        // An export contains all series, so exports are counted.
         self.ledger.admit();
         self.follow(1, self.exporter.export(metrics))
     }
@@ -92,7 +93,7 @@ impl<E: PushMetricExporter> PushMetricExporter for Followed<E> {
 }
 
 pin_project! {
-    /// A future that is polled within a runtime: its timers and connections are that runtime's.
+    /// Polls a future inside of a runtime, which its timers and connections then use.
     struct Entered<F> {
         #[pin]
         future: F,
@@ -110,7 +111,7 @@ impl<F: Future> Future for Entered<F> {
     }
 }
 
-/// A processor that is handed no more than its queue takes, each item counted.
+/// A processor that counts items, and drops those that exceed the queue of the inner processor.
 pub(crate) struct Counted<P> {
     pub(crate) processor: P,
     pub(crate) ledger: Arc<Ledger>,

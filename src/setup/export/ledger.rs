@@ -1,4 +1,4 @@
-//! What was recorded, what arrived, and what the operator is told of the difference.
+//! Accounts for delivery, and tells the operator when it starts to fail and when it recovers.
 
 use std::{
     sync::{
@@ -17,10 +17,10 @@ use tokio::{sync::watch, time};
 use super::warn;
 use crate::setup::settings::Signal;
 
-/// The accounts of one signal's way to one destination.
+/// Delivery accounting for one signal and one destination: recorded, queued, delivered, lost.
 ///
-/// The SDK's processors drop what their queue can't take, and `Ok` from them proves no delivery. So
-/// it is counted here: what came in, what is in the queue or under way, what the receiver took.
+/// The SDK's processors drop items when their queue is full, and `Ok` from them does not prove
+/// delivery.
 #[derive(Debug)]
 pub(crate) struct Ledger {
     signal: Signal,
@@ -29,13 +29,13 @@ pub(crate) struct Ledger {
     started: AtomicU64,
     recorded: AtomicU64,
     pending: AtomicU64,
-    /// Exports that are followed, of which the SDK makes one at a time.
-    under_way: AtomicU64,
+    /// Exports in progress. The SDK exports one batch at a time.
+    exporting: AtomicU64,
     closed: AtomicBool,
     delivered: AtomicU64,
-    /// Dropped by a full queue, or given up.
+    /// Items that a full queue dropped, or whose export failed.
     lost: AtomicU64,
-    /// Why the receiver takes nothing, while it takes nothing.
+    /// Why the last export failed; `None` after a success.
     outage: Mutex<Option<String>>,
     abandoned: watch::Receiver<bool>,
 }
@@ -54,7 +54,7 @@ impl Ledger {
             started: AtomicU64::new(0),
             recorded: AtomicU64::new(0),
             pending: AtomicU64::new(0),
-            under_way: AtomicU64::new(0),
+            exporting: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             delivered: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -67,12 +67,12 @@ impl Ledger {
         self.signal
     }
 
-    /// Something began that will be recorded when it ends.
+    /// Counts a span that has started.
     pub(crate) fn start(&self) {
         self.started.fetch_add(1, Relaxed);
     }
 
-    /// Something is recorded. False if the queue can't take it.
+    /// Counts a recorded item. Returns false if the queue is full.
     pub(crate) fn admit(&self) -> bool {
         self.recorded.fetch_add(1, Relaxed);
         let has_room = |pending: u64| (pending < self.capacity).then_some(pending + 1);
@@ -83,27 +83,27 @@ impl Ledger {
         is_admitted
     }
 
-    /// How many are in the queue or under way.
+    /// Returns the number of items that are queued or being exported.
     pub(crate) fn pending(&self) -> u64 {
         self.pending.load(Relaxed)
     }
 
-    /// How many were recorded and did not arrive.
+    /// Returns the number of items that were recorded and not delivered.
     pub(crate) fn undelivered(&self) -> u64 {
         self.recorded.load(Relaxed).saturating_sub(self.delivered.load(Relaxed))
     }
 
-    /// How many began and have not ended.
+    /// Returns the number of spans that have started and not ended.
     pub(crate) fn open(&self) -> u64 {
         self.started.load(Relaxed).saturating_sub(self.recorded.load(Relaxed))
     }
 
-    /// Whether an export is under way.
-    pub(crate) fn is_under_way(&self) -> bool {
-        self.under_way.load(SeqCst) > 0
+    /// Whether an export is in progress.
+    pub(crate) fn is_exporting(&self) -> bool {
+        self.exporting.load(SeqCst) > 0
     }
 
-    /// No export comes any more.
+    /// Marks that no further export will start.
     pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
     }
@@ -112,33 +112,33 @@ impl Ledger {
         self.closed.load(SeqCst)
     }
 
-    /// Why the receiver took nothing, if it took nothing the last time.
+    /// Returns why the last export failed, if it failed.
     pub(crate) fn failure(&self) -> Option<String> {
         let reason = self.outage().clone()?;
         Some(format!("{} to {}: {reason}", self.signal, self.destination))
     }
 
-    /// Follows the export of a batch to its end, or until nobody waits for it any more.
+    /// Awaits the export of a batch, until it ends or exports are abandoned.
     pub(crate) async fn follow(
         &self,
         items: u64,
         export: impl Future<Output = OTelSdkResult> + Send,
     ) -> OTelSdkResult {
-        self.under_way.fetch_add(1, SeqCst);
+        self.exporting.fetch_add(1, SeqCst);
         let mut abandoned = self.abandoned.clone();
         let mut export = std::pin::pin!(export);
-        let mut patience = std::pin::pin!(time::sleep(PATIENCE));
-        let mut is_patient = true;
+        let mut notice = std::pin::pin!(time::sleep(NOTICE_DELAY));
+        let mut is_quiet = true;
         let result = loop {
             tokio::select! {
                 biased;
                 result = &mut export => break result,
                 _ = abandoned.wait_for(|abandoned| *abandoned) => {
-                    break Err(OTelSdkError::InternalFailure("given up at shutdown".to_owned()));
+                    break Err(OTelSdkError::InternalFailure("abandoned at shutdown".to_owned()));
                 }
-                () = &mut patience, if is_patient => {
-                    is_patient = false;
-                    self.fails(&format!("no success within {PATIENCE:?}"));
+                () = &mut notice, if is_quiet => {
+                    is_quiet = false;
+                    self.fails(&format!("no success within {NOTICE_DELAY:?}"));
                 }
             }
         };
@@ -153,11 +153,11 @@ impl Ledger {
                 self.fails(&error.to_string());
             }
         }
-        self.under_way.fetch_sub(1, SeqCst);
+        self.exporting.fetch_sub(1, SeqCst);
         result
     }
 
-    /// Tells of the first failure, and keeps the reason of the last.
+    /// Reports the first failure, and stores the reason of the last one.
     fn fails(&self, reason: &str) {
         if self.outage().replace(reason.to_owned()).is_some() {
             return;
@@ -165,12 +165,12 @@ impl Ledger {
         let Self { signal, destination, capacity, .. } = self;
         let text = match self.signal {
             Signal::Metrics => format!(
-                "{signal} don't arrive at {destination}: {reason}. Each interval is a new attempt; a \
-                 notice follows when they arrive"
+                "{signal} don't arrive at {destination}: {reason}. The next attempt follows \
+                 after the interval; a notice follows when they arrive"
             ),
             Signal::Traces | Signal::Logs => format!(
-                "{signal} don't arrive at {destination}: {reason}. Up to {capacity} are kept and \
-                 sent again, what is beyond is dropped; a notice follows when they arrive"
+                "{signal} don't arrive at {destination}: {reason}. Up to {capacity} are queued and \
+                 retried, more are dropped; a notice follows when they arrive"
             ),
         };
         warn(&text);
@@ -194,6 +194,6 @@ impl Ledger {
     }
 }
 
-/// How long a receiver may take nothing before the operator is told. Shorter than what a busy one
-/// needs would cry wolf; what is wrong for good is told at once.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an export may last before the operator is told. A busy receiver may need some seconds;
+/// an error that is not retried is reported at once.
+const NOTICE_DELAY: Duration = Duration::from_secs(5);

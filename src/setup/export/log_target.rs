@@ -1,4 +1,4 @@
-//! Records of the `log` crate under the name of who made them.
+//! Restores the target of records of the `log` crate.
 
 use std::time::Duration;
 
@@ -11,7 +11,8 @@ use opentelemetry_sdk::{
     logs::{LogProcessor, SdkLogRecord},
 };
 
-/// A record that comes from `log` by way of `tracing` has the target `log`, and its own in a field.
+/// A record that comes from `log` through `tracing` has the target `log`, and its own target in a
+/// field.
 #[derive(Debug)]
 pub(crate) struct LogTarget;
 

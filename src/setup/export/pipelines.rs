@@ -1,4 +1,4 @@
-//! The ways out of the process: exporters, and the processors and readers that feed them.
+//! Pipelines: exporters, and the processors and readers that feed them.
 
 use std::sync::Arc;
 
@@ -17,10 +17,10 @@ use super::{
 };
 use crate::setup::settings::{Batch, Exporter, Plan, SetupError, Signal};
 
-/// What exporters share.
+/// State that the pipelines of all signals share.
 pub(crate) struct Pipelines<'a> {
     pub(crate) plan: &'a Plan,
-    /// There if something is exported by OTLP.
+    /// Started by the first signal that is exported by OTLP.
     pub(crate) runtime: Option<PrivateRuntime>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
     pub(crate) abandoned: watch::Receiver<bool>,
@@ -34,16 +34,19 @@ impl Pipelines<'_> {
     ) -> Result<TracerProviderBuilder, SetupError> {
         Ok(match exporter {
             Exporter::Otlp => {
-                let Batch { delay, queue, size, patience } = self.plan.spans;
-                let (runtime, ledger) = self.open(Signal::Traces, queue)?;
+                let Batch { delay, queue_size, batch_size, timeout } = self.plan.spans;
+                let (runtime, ledger) = self.open(Signal::Traces, queue_size)?;
                 let exporter = {
                     let _entered = runtime.enter();
-                    Transport { destination: self.plan.destination(Signal::Traces), patience }
-                        .spans()?
+                    Transport {
+                        destination: self.plan.destination(Signal::Traces),
+                        batch_timeout: timeout,
+                    }
+                    .spans()?
                 };
                 let config = trace::BatchConfigBuilder::default()
-                    .with_max_queue_size(queue)
-                    .with_max_export_batch_size(size)
+                    .with_max_queue_size(queue_size)
+                    .with_max_export_batch_size(batch_size)
                     .with_scheduled_delay(delay);
                 let exporter = Followed { exporter, runtime, ledger: Arc::clone(&ledger) };
                 let processor = BatchSpanProcessor::new(exporter, config.build());
@@ -66,7 +69,7 @@ impl Pipelines<'_> {
                 let exporter = {
                     let _entered = runtime.enter();
                     let destination = self.plan.destination(Signal::Metrics);
-                    Transport { destination, patience: self.plan.metric_patience }
+                    Transport { destination, batch_timeout: self.plan.metric_timeout }
                         .metrics(self.plan.temporality)?
                 };
                 let exporter = Followed { exporter, runtime, ledger };
@@ -77,7 +80,7 @@ impl Pipelines<'_> {
                 let reader = PeriodicReader::builder(Console).with_interval(interval);
                 builder.with_reader(reader.build())
             }
-            // The pull endpoint has a reader of its own.
+            // `assemble` adds the reader of the pull endpoint.
             Exporter::Prometheus | Exporter::None => builder,
         })
     }
@@ -89,16 +92,19 @@ impl Pipelines<'_> {
     ) -> Result<LoggerProviderBuilder, SetupError> {
         Ok(match exporter {
             Exporter::Otlp => {
-                let Batch { delay, queue, size, patience } = self.plan.log_records;
-                let (runtime, ledger) = self.open(Signal::Logs, queue)?;
+                let Batch { delay, queue_size, batch_size, timeout } = self.plan.log_records;
+                let (runtime, ledger) = self.open(Signal::Logs, queue_size)?;
                 let exporter = {
                     let _entered = runtime.enter();
-                    Transport { destination: self.plan.destination(Signal::Logs), patience }
-                        .logs()?
+                    Transport {
+                        destination: self.plan.destination(Signal::Logs),
+                        batch_timeout: timeout,
+                    }
+                    .logs()?
                 };
                 let config = logs::BatchConfigBuilder::default()
-                    .with_max_queue_size(queue)
-                    .with_max_export_batch_size(size)
+                    .with_max_queue_size(queue_size)
+                    .with_max_export_batch_size(batch_size)
                     .with_scheduled_delay(delay);
                 let exporter = Followed { exporter, runtime, ledger: Arc::clone(&ledger) };
                 let processor =
@@ -110,7 +116,7 @@ impl Pipelines<'_> {
         })
     }
 
-    /// The runtime, and new books for a signal.
+    /// Returns the runtime and a new ledger for a signal.
     fn open(&mut self, signal: Signal, queue: usize) -> Result<(Handle, Arc<Ledger>), SetupError> {
         let runtime = match &mut self.runtime {
             Some(runtime) => runtime,

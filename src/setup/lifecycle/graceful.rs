@@ -1,4 +1,4 @@
-//! From the signal to the end, in the order in which nothing is lost.
+//! Ends a server and its telemetry in order when the process is told to stop.
 
 use std::{error, fmt, pin::Pin, time::Duration};
 
@@ -7,20 +7,26 @@ use tokio::{sync::watch, time};
 use super::{Readiness, Telemetry, Undelivered, stop_signals::StopSignals};
 use crate::setup::export::warn;
 
-/// Serves until the process is told to end, and ends it in order.
+/// Serves until the process is told to stop, then ends the server and its telemetry in order.
 ///
-/// 1. SIGTERM or Ctrl-C arrives.
-/// 2. [`Readiness`] turns to `503`, and requests are served as before for a delay in which load
-///    balancers notice.
-/// 3. The server takes no more connections and finishes the requests it has, within a bound: axum by
-///    itself would wait for ever.
-/// 4. Telemetry is shut down, when nothing more can be recorded.
+/// 1. SIGTERM or Ctrl-C arrives. (On Windows also Ctrl-Break, and the events of a closed console and
+///    of a shutdown.)
+/// 2. [`Readiness`] answers `503`. Requests are served as before for a delay, in which load balancers
+///    stop sending requests.
+/// 3. The server accepts no more connections and finishes its requests within a time limit. Without
+///    one, axum would wait forever.
+/// 4. Telemetry is shut down, because nothing more is recorded.
 ///
-/// A second signal ends the wait, in whichever of these it comes. Signals are heard from the call of
-/// [`serve`](Self::serve) on; before it they end the process at once, as they do without this crate.
+/// A second signal shows impatience and ends the current step: it skips the delay and cuts requests
+/// off, or abandons the delivery of telemetry. It counts as a second one if it comes a second or more
+/// after the one before. Earlier repeats are the same signal, because supervisors deliver a signal to
+/// the process and to its group. A server that is told to stop has at least half a second, so an idle
+/// one is never cut off.
 ///
-/// An orchestrator has to give the time for all: with the defaults 0 + 20 + 5 seconds, of the 30 that
-/// Kubernetes gives.
+/// Signals are handled from the call of [`serve`](Self::serve) on. Before, they end the process.
+///
+/// An orchestrator has to grant the sum of all steps: with the defaults 0 + 20 + 5 seconds, of the 30
+/// seconds that Kubernetes grants.
 ///
 /// # Example
 ///
@@ -41,7 +47,7 @@ use crate::setup::export::warn;
 /// # }
 /// ```
 ///
-/// A tonic server ends in the same way: `serve(|stop| server.serve_with_shutdown(address, stop))`.
+/// A tonic server ends the same way: `serve(|stop| server.serve_with_shutdown(address, stop))`.
 #[must_use = "nothing is served until `serve`"]
 pub struct GracefulShutdown {
     telemetry: Telemetry,
@@ -52,11 +58,12 @@ pub struct GracefulShutdown {
     signals: StopSignals,
 }
 
-/// The future that tells a server to stop: it is done when the server is to take no more requests.
+/// The future that tells a server to stop: it completes when the server shall accept no more requests.
 pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl GracefulShutdown {
-    /// With the defaults: no delay, 20 seconds to drain, 5 seconds to deliver telemetry.
+    /// Creates a shutdown with the defaults: no delay, 20 seconds to finish requests, 5 seconds to
+    /// deliver telemetry.
     pub fn new(telemetry: Telemetry) -> Self {
         Self {
             telemetry,
@@ -64,50 +71,54 @@ impl GracefulShutdown {
             delay: Duration::ZERO,
             drain: Duration::from_secs(20),
             flush: Duration::from_secs(5),
-            signals: StopSignals::Process(None),
+            signals: StopSignals::of_the_process(),
         }
     }
 
-    /// The service for readiness probes.
+    /// Returns the service for readiness probes.
     pub fn readiness(&self) -> Readiness {
         self.readiness.clone()
     }
 
-    /// The telemetry that ends last.
+    /// Returns the telemetry, which is shut down last.
     pub fn telemetry(&self) -> &Telemetry {
         &self.telemetry
     }
 
-    /// How long requests are still taken after readiness has turned to `503`: as long as load
+    /// Sets how long requests are accepted after readiness has changed to `503`: as long as load
     /// balancers need to notice.
     pub fn with_delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self
     }
 
-    /// How long the requests under way may take to finish.
+    /// Sets how long requests in progress may take to finish.
     pub fn with_drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self
     }
 
-    /// How long the delivery of telemetry may take.
+    /// Sets how long the delivery of telemetry may take.
     pub fn with_flush(mut self, flush: Duration) -> Self {
         self.flush = flush;
         self
     }
 
-    /// Ends on these signals instead of SIGTERM and Ctrl-C: a function that makes the future of the
-    /// next one.
+    /// Stops on these signals instead of those of the process: `signal` returns the future of the next
+    /// one. Signals within a second of the last one count as the same.
     pub fn with_signal<F>(mut self, mut signal: impl FnMut() -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
     {
-        self.signals = StopSignals::Other(Box::new(move || Box::pin(signal())));
+        self.signals = StopSignals::custom(move || Box::pin(signal()));
         self
     }
 
-    /// Runs the server that `serve` makes until it has ended, then shuts telemetry down.
+    /// Runs the server that `serve` returns until it has ended, then shuts telemetry down.
+    ///
+    /// Telemetry that was not delivered is part of the value, and a notice tells the operator. It is
+    /// not an error: a Collector that is down does not make a process fail that has answered all its
+    /// requests.
     ///
     /// # Panics
     ///
@@ -115,57 +126,53 @@ impl GracefulShutdown {
     ///
     /// # Errors
     ///
-    /// The server's own error; or that requests were cut off, whose spans may be missing; or what
-    /// telemetry was not delivered. A `main` that passes on the last makes the process fail for a
-    /// Collector that is down, though all requests were served: log it instead, where that matters.
-    pub async fn serve<S, E>(self, serve: impl FnOnce(Stop) -> S) -> Result<(), ServeError<E>>
+    /// The server's own error, or that requests were cut off, whose spans may be missing.
+    pub async fn serve<S, E>(self, serve: impl FnOnce(Stop) -> S) -> Result<Served, ServeError<E>>
     where
         S: IntoFuture<Output = Result<(), E>>,
     {
         let Self { telemetry, readiness, delay, drain, flush, mut signals } = self;
         let (stopping, mut stopped) = watch::channel(false);
         let stop: Stop = Box::pin(async move {
-            // An error says that the server is gone, and nobody to be stopped.
+            // An error means that the sender is gone, and the server with it.
             let _ = stopped.wait_for(|stopped| *stopped).await;
         });
         signals.listen();
-        let told = async {
+        let time_is_up = async {
             signals.next().await;
             readiness.end();
-            tokio::select! {
-                () = time::sleep(delay) => {}
-                // Whoever repeats it has no patience: neither for this nor for what follows.
-                () = signals.next() => return,
-            }
+            let is_impatient = tokio::select! {
+                () = time::sleep(delay) => false,
+                () = signals.next() => true,
+            };
             stopping.send_replace(true);
-            tokio::select! {
-                () = time::sleep(drain) => {}
-                () = signals.next() => {}
+            if !is_impatient {
+                tokio::select! {
+                    () = time::sleep(drain.saturating_sub(LEAST_DRAIN)) => {}
+                    () = signals.next() => {}
+                }
             }
+            time::sleep(LEAST_DRAIN).await;
         };
         let served = tokio::select! {
             biased;
             served = serve(stop).into_future() => Some(served),
-            () = told => None,
+            () = time_is_up => None,
         };
         let delivered = tokio::select! {
             biased;
             delivered = telemetry.shutdown(flush) => delivered,
-            () = signals.next() => {
+            () = signals.next_but_first() => {
                 telemetry.give_up();
                 telemetry.shutdown(flush).await
             }
         };
-        match (served, delivered) {
-            (Some(Err(error)), Err(undelivered)) => {
-                warn(&undelivered.to_string());
-                Err(ServeError::Server(error))
-            }
-            (Some(Err(error)), Ok(())) => Err(ServeError::Server(error)),
-            (Some(Ok(())), Err(undelivered)) => Err(ServeError::Undelivered(undelivered)),
-            (None, delivered) => Err(ServeError::CutOff(delivered.err())),
-            (Some(Ok(())), Ok(())) => Ok(()),
+        let undelivered = delivered.err();
+        let Some(served) = served else { return Err(ServeError::CutOff(undelivered)) };
+        if let Some(undelivered) = &undelivered {
+            warn(&undelivered.to_string());
         }
+        served.map(|()| Served { undelivered }).map_err(ServeError::Server)
     }
 }
 
@@ -181,16 +188,27 @@ impl fmt::Debug for GracefulShutdown {
     }
 }
 
-/// How [`GracefulShutdown::serve`] can end otherwise than in order.
+/// The outcome of [`GracefulShutdown::serve`] when all requests were finished.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Served {
+    undelivered: Option<Undelivered>,
+}
+
+impl Served {
+    /// Returns the telemetry that was not delivered, if there is some.
+    pub fn undelivered(&self) -> Option<&Undelivered> {
+        self.undelivered.as_ref()
+    }
+}
+
+/// Why [`GracefulShutdown::serve`] failed.
 #[non_exhaustive]
 pub enum ServeError<E> {
     /// The server failed.
     Server(E),
-    /// Requests were still under way when the time to drain was over, and with them what telemetry
-    /// was not delivered.
+    /// Requests had not finished within the time limit, or until a second signal. The value is the
+    /// telemetry that was not delivered.
     CutOff(Option<Undelivered>),
-    /// All requests were finished, but not all telemetry was delivered.
-    Undelivered(Undelivered),
 }
 
 /// Prints the sentence of `Display` and its source, because `fn main() -> Result<(), _>` prints errors
@@ -200,7 +218,7 @@ impl<E: fmt::Display> fmt::Debug for ServeError<E> {
         fmt::Display::fmt(self, f)?;
         match self {
             Self::Server(error) => write!(f, ": {error}"),
-            Self::CutOff(_) | Self::Undelivered(_) => Ok(()),
+            Self::CutOff(_) => Ok(()),
         }
     }
 }
@@ -211,7 +229,6 @@ impl<E> fmt::Display for ServeError<E> {
             Self::Server(_) => f.write_str("the server failed"),
             Self::CutOff(None) => f.write_str("requests were cut off"),
             Self::CutOff(Some(undelivered)) => write!(f, "requests were cut off; {undelivered}"),
-            Self::Undelivered(undelivered) => undelivered.fmt(f),
         }
     }
 }
@@ -220,7 +237,10 @@ impl<E: error::Error + 'static> error::Error for ServeError<E> {
     fn source(&self) -> Option<&(dyn error::Error + 'static)> {
         match self {
             Self::Server(error) => Some(error),
-            Self::CutOff(_) | Self::Undelivered(_) => None,
+            Self::CutOff(_) => None,
         }
     }
 }
+
+/// What an idle server needs to end after it is told to stop.
+const LEAST_DRAIN: Duration = Duration::from_millis(500);

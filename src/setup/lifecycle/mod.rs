@@ -7,7 +7,7 @@ mod shutdown;
 mod stop_signals;
 
 pub use self::{
-    graceful::{GracefulShutdown, ServeError, Stop},
+    graceful::{GracefulShutdown, ServeError, Served, Stop},
     handle::Telemetry,
     readiness::Readiness,
     shutdown::Undelivered,

@@ -1,77 +1,126 @@
-//! Endpoints: which one holds, and whether it is a URL.
+//! Parses the endpoint of a destination.
 
 use http::{Uri, uri::Scheme};
 
-use super::{Otlp, OtlpProtocol, SetupError, destination::Names, variables::Variables};
+use super::{OtlpProtocol, Signal};
 
-pub(crate) fn endpoint(
-    names: &Names,
-    variables: &Variables,
-    protocol: OtlpProtocol,
-    own: &Otlp,
-    general: &Otlp,
-) -> Result<Uri, SetupError> {
-    let insecure = match protocol {
-        OtlpProtocol::Grpc => names.first("INSECURE", |name| {
-            variables.choice(name, &[("true", true), ("false", false)])
-        })?,
-        OtlpProtocol::HttpProtobuf => None,
-    };
-    let scheme_of_none = match protocol {
-        OtlpProtocol::Grpc if insecure == Some(true) => Some("http"),
-        OtlpProtocol::Grpc => Some("https"),
-        OtlpProtocol::HttpProtobuf => None,
-    };
-    let under = |base: &str| match protocol {
-        OtlpProtocol::HttpProtobuf => format!("{}{}", base.trim_end_matches('/'), names.path()),
-        OtlpProtocol::Grpc => base.to_owned(),
-    };
-    let as_it_is = |url: &str| url.to_owned();
-    let candidates = [
-        (Some(names.own("ENDPOINT")), None, true),
-        (Some(Names::general("ENDPOINT")), None, false),
-        (None, own.endpoint.as_deref(), true),
-        (None, general.endpoint.as_deref(), false),
-    ];
-    for (variable, in_code, is_own) in candidates {
-        let value = match &variable {
-            Some(name) => variables.text(name),
-            None => in_code.map(str::to_owned),
-        };
-        let Some(value) = value else { continue };
-        let url = if is_own { as_it_is(&value) } else { under(&value) };
-        return parse(&url, scheme_of_none).map_err(|reason| match variable {
-            // A URL that may hold credentials is shown nowhere.
-            Some(name) if value.contains(['@', '?']) => SetupError::secret_variable(&name, reason),
-            Some(name) => SetupError::variable(&name, &value, reason),
-            None => SetupError::setting("Otlp::with_endpoint", reason),
-        });
-    }
-    let port = match protocol {
-        OtlpProtocol::Grpc => 4317,
-        OtlpProtocol::HttpProtobuf => 4318,
-    };
-    let url = under(&format!("http://localhost:{port}"));
-    parse(&url, scheme_of_none)
-        .map_err(|reason| SetupError::setting("the default endpoint", reason))
+/// An endpoint as it was written, and where.
+pub(crate) struct Endpoint {
+    pub(crate) text: String,
+    pub(crate) origin: Origin,
+    /// `http/protobuf` adds the path of the signal.
+    pub(crate) is_base: bool,
 }
 
-/// The URL, or what is allowed.
-fn parse(url: &str, scheme_of_none: Option<&str>) -> Result<Uri, &'static str> {
-    let uri: Option<Uri> = match scheme_of_none {
-        Some(scheme) if !url.contains("://") => format!("{scheme}://{url}").parse().ok(),
-        _ => url.parse().ok(),
-    };
-    let uri = uri.filter(|uri| {
-        let is_http = [Some(&Scheme::HTTP), Some(&Scheme::HTTPS)].contains(&uri.scheme());
-        is_http && uri.host().is_some_and(|host| !host.is_empty())
-    });
-    let Some(uri) = uri else { return Err("a URL like http://host:port or https://host:port") };
-    if uri.authority().is_some_and(|authority| authority.as_str().contains('@')) {
-        return Err("a URL without credentials; those belong into OTEL_EXPORTER_OTLP_HEADERS");
+pub(crate) enum Origin {
+    Variable(String),
+    Code,
+    Default,
+}
+
+/// What an endpoint was found to be.
+#[derive(Debug)]
+pub(crate) struct Parsed {
+    pub(crate) uri: Uri,
+    /// A path under which receivers take one signal was removed from a base.
+    pub(crate) removed: Option<String>,
+    /// gRPC has a path and a query of its own.
+    pub(crate) has_unused_path: bool,
+    /// The endpoint of a signal has no path, and none is added.
+    pub(crate) lacks_path: bool,
+}
+
+impl Endpoint {
+    /// Returns the port, if the text ends its authority with one.
+    pub(crate) fn port(&self) -> Option<u16> {
+        let authority = authority_of(&self.text);
+        authority.rsplit_once(':')?.1.parse().ok()
     }
-    if uri.scheme() == Some(&Scheme::HTTPS) && cfg!(not(feature = "setup-tls")) {
-        return Err("an http:// URL, for this program is built without the feature `setup-tls`");
+
+    /// Returns the URL, or the accepted values. `scheme` is for a text without one.
+    pub(crate) fn parse(
+        &self,
+        signal: Signal,
+        protocol: OtlpProtocol,
+        scheme: Option<&str>,
+    ) -> Result<Parsed, &'static str> {
+        let text = match scheme {
+            Some(scheme) if !self.text.contains("://") => format!("{scheme}://{}", self.text),
+            _ => self.text.clone(),
+        };
+        let uri = parse(&text)?;
+        let is_http = protocol == OtlpProtocol::HttpProtobuf;
+        let path = uri.path().trim_end_matches('/');
+        let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
+        let suffix = Signal::ALL.map(path_of).into_iter().find(|suffix| path.ends_with(suffix));
+        let removed = suffix.filter(|_| self.is_base);
+        let base = removed.as_deref().map_or(path, |suffix| &path[..path.len() - suffix.len()]);
+        let has_unused_path = !is_http && !(base.is_empty() && query.is_empty());
+        let lacks_path = is_http && !self.is_base && path.is_empty();
+        if !(is_http && self.is_base) {
+            return Ok(Parsed { uri, removed, has_unused_path, lacks_path });
+        }
+        let authority = uri.authority().map_or("", |authority| authority.as_str());
+        let scheme = uri.scheme_str().unwrap_or_default();
+        let url = format!("{scheme}://{authority}{base}{}{query}", path_of(signal));
+        let uri = url.parse().map_err(|_| A_URL)?;
+        Ok(Parsed { uri, removed, has_unused_path, lacks_path })
+    }
+
+    /// Returns the text without path and query, which may hold a key; `None` if it holds credentials.
+    pub(crate) fn shown(&self) -> Option<String> {
+        let (scheme, _) = self.text.split_once("://").unwrap_or_default();
+        let authority = authority_of(&self.text);
+        let shown = match scheme {
+            "" => authority.to_owned(),
+            scheme => format!("{scheme}://{authority}"),
+        };
+        let rest = if shown.len() < self.text.len() { "/…" } else { "" };
+        (!self.text.contains('@')).then(|| format!("{shown}{rest}"))
+    }
+}
+
+fn path_of(signal: Signal) -> String {
+    format!("/v1/{signal}")
+}
+
+/// Returns the part between the scheme, if there is one, and the path.
+fn authority_of(text: &str) -> &str {
+    let rest = text.split_once("://").map_or(text, |(_, rest)| rest);
+    rest.split(['/', '?', '#']).next().unwrap_or_default()
+}
+
+fn parse(text: &str) -> Result<Uri, &'static str> {
+    if text.contains('#') {
+        return Err("a URL without a fragment (`#`)");
+    }
+    // `http::Uri` takes quotes in a path, where they are left over from a shell or an env file.
+    let uri: Uri = text.parse().ok().filter(|_| !text.contains('"')).ok_or(A_URL)?;
+    let (Some(scheme), Some(authority)) = (uri.scheme(), uri.authority()) else {
+        return Err(A_URL);
+    };
+    if ![Scheme::HTTP, Scheme::HTTPS].contains(scheme) || authority.host().is_empty() {
+        return Err(A_URL);
+    }
+    if authority.as_str().contains('@') {
+        return Err("a URL without credentials, which belong in OTEL_EXPORTER_OTLP_HEADERS");
+    }
+    // `http::Uri` takes any text for a port, and sends to port 80 then.
+    let port = authority.as_str().strip_prefix(authority.host()).unwrap_or_default();
+    if !port.is_empty() && !port.strip_prefix(':').is_some_and(is_port) {
+        return Err("a URL with a port from 1 to 65535, or without one");
+    }
+    if *scheme == Scheme::HTTPS && cfg!(not(feature = "setup-tls")) {
+        return Err(
+            "an http:// URL, because this program is built without the feature `setup-tls`",
+        );
     }
     Ok(uri)
 }
+
+fn is_port(text: &str) -> bool {
+    text.bytes().all(|byte| byte.is_ascii_digit())
+        && text.parse::<u16>().is_ok_and(|port| port != 0)
+}
+
+const A_URL: &str = "a URL such as http://host:4318 or https://host:4318";

@@ -2,23 +2,23 @@
 
 use super::Signal;
 
-/// Where a signal goes.
+/// Where a signal is exported to.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exporter {
-    /// To a Collector or a backend, by OTLP.
+    /// Sends to a Collector or a backend by OTLP.
     Otlp,
-    /// To standard output, for the eyes.
+    /// Prints to standard output, for people to read.
     Console,
-    /// To whoever asks [`Telemetry::prometheus`](crate::Telemetry::prometheus): metrics alone
-    /// (feature `prometheus`).
+    /// Serves metrics by [`Telemetry::prometheus`](crate::Telemetry::prometheus); not for traces or
+    /// logs (feature `prometheus`).
     Prometheus,
-    /// Nowhere. Spans are still made, so that logs have their ids and callees their parent.
+    /// Exports nothing. Spans are still created, so that log lines have ids and calls a parent.
     None,
 }
 
 impl Exporter {
-    /// The choices of `OTEL_{signal}_EXPORTER`.
+    /// Returns the values of `OTEL_{signal}_EXPORTER` that this build supports.
     pub(crate) fn choices(signal: Signal) -> &'static [(&'static str, Self)] {
         const CHOICES: [(&str, Exporter); 4] = [
             ("otlp", Exporter::Otlp),
@@ -27,19 +27,19 @@ impl Exporter {
             ("prometheus", Exporter::Prometheus),
         ];
         match signal {
-            Signal::Metrics => &CHOICES,
-            Signal::Traces | Signal::Logs => &CHOICES[..3],
+            Signal::Metrics if cfg!(feature = "prometheus") => &CHOICES,
+            Signal::Metrics | Signal::Traces | Signal::Logs => &CHOICES[..3],
         }
     }
 
-    /// Why this exporter can't be had here, if it can't.
-    pub(crate) fn missing(self, signal: Signal) -> Option<&'static str> {
+    /// Returns why the signal cannot be exported this way, if it cannot.
+    pub(crate) fn obstacle(self, signal: Signal) -> Option<&'static str> {
         match self {
             Self::Prometheus if cfg!(not(feature = "prometheus")) => {
-                Some("`prometheus` needs the feature `prometheus`")
+                Some("Exporter::Prometheus needs the feature `prometheus`")
             }
             Self::Prometheus if signal != Signal::Metrics => {
-                Some("`prometheus` is an exporter of metrics alone")
+                Some("Exporter::Prometheus exports metrics only")
             }
             _ => None,
         }

@@ -1,9 +1,10 @@
-//! The lowest floor: what code and environment ask for, checked before anything is started.
+//! The lowest floor: reads settings from code and environment, and checks them before anything starts.
 
 mod batch;
 mod builder;
 mod destination;
 mod endpoint;
+mod environment;
 mod exporter;
 mod headers;
 mod otlp;
@@ -13,6 +14,7 @@ mod resource;
 mod sampler;
 mod setup_error;
 mod signal;
+mod specification;
 mod variables;
 mod views;
 

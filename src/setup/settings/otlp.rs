@@ -1,4 +1,4 @@
-//! How telemetry gets to a Collector or a backend: settings in code, and the variables before them.
+//! The settings of OTLP exporters in code.
 
 use std::{fmt, time::Duration};
 
@@ -13,21 +13,21 @@ pub enum OtlpProtocol {
     HttpProtobuf,
 }
 
-/// How what is sent is compressed.
+/// The compression of requests.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 #[non_exhaustive]
 pub enum Compression {
-    /// Not at all.
+    /// No compression.
     #[default]
     None,
-    /// gzip.
+    /// gzip (RFC 1952).
     Gzip,
 }
 
-/// The settings of an OTLP exporter, for where the environment says nothing.
+/// The settings of an OTLP exporter. Environment variables override them.
 ///
-/// What is sent over TLS (`https://`) needs the feature `setup-tls`; it trusts the certificates of the
-/// system, or those that `SSL_CERT_FILE` names.
+/// TLS (`https://`) needs the feature `setup-tls`. It trusts the certificates of the system, or those
+/// in the file that `SSL_CERT_FILE` names.
 ///
 /// # Example
 ///
@@ -52,42 +52,48 @@ pub struct Otlp {
 }
 
 impl Otlp {
-    /// The specification's defaults: `http/protobuf` to localhost.
+    /// Creates settings with the specification's defaults: `http/protobuf` to `localhost:4318`.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// By which protocol.
+    /// Sets the protocol. Default: gRPC if the endpoint has the port 4317, otherwise `http/protobuf`.
     #[must_use]
     pub fn with_protocol(mut self, protocol: OtlpProtocol) -> Self {
         self.protocol = Some(protocol);
         self
     }
 
-    /// Where to. For all signals this is the base, to which `http/protobuf` adds `/v1/traces` and the
-    /// like; for one signal ([`with_signal_otlp`](super::TelemetryBuilder::with_signal_otlp)) it is
-    /// used as it is.
+    /// Sets the URL of the receiver.
+    ///
+    /// For all signals it is a base, to which `http/protobuf` adds `/v1/traces`, `/v1/metrics` or
+    /// `/v1/logs`. For one signal
+    /// ([`with_signal_otlp`](crate::setup::TelemetryBuilder::with_signal_otlp)) it is used as it is.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(endpoint.into());
         self
     }
 
-    /// A header of each request, such as a backend's key.
+    /// Adds a header to each request, such as a backend's key.
+    ///
+    /// Headers that the exporter or the protocol sets (`host`, `content-type`, `te`, `grpc-timeout` and
+    /// the like) are refused by [`build`](crate::setup::TelemetryBuilder::build). `user-agent` goes
+    /// before the exporter's own.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));
         self
     }
 
-    /// How long one attempt may take. Default: 10 seconds.
+    /// Limits the time of one attempt. Default: 10 seconds.
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
         self
     }
 
-    /// How requests are compressed. Default: not at all.
+    /// Sets the compression of requests. Default: none.
     #[must_use]
     pub fn with_compression(mut self, compression: Compression) -> Self {
         self.compression = Some(compression);

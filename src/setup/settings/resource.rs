@@ -1,4 +1,4 @@
-//! Who the telemetry is of.
+//! The resource: which service and instance the telemetry describes.
 
 use opentelemetry::KeyValue;
 use opentelemetry_sdk::{
@@ -7,32 +7,24 @@ use opentelemetry_sdk::{
     trace::{IdGenerator, RandomIdGenerator},
 };
 
-use super::{
-    SetupError,
-    variables::{self, Variables},
-};
+use super::{SetupError, environment::Environment};
+use crate::percent;
 
 const SERVICE_NAME: &str = "service.name";
 const SERVICE_INSTANCE_ID: &str = "service.instance.id";
 pub(crate) const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.name";
 
-/// What the environment says, before what the code says, before what can be known here.
+/// Merges the attributes of the environment, those of the code, and defaults, in this order of
+/// precedence.
 ///
-/// The SDK's own detectors don't decode values, and let `service.name` among the attributes win over
-/// `OTEL_SERVICE_NAME`; both against the specification.
+/// The SDK's own detectors are not used: they do not decode values, and prefer `service.name` among
+/// the attributes to `OTEL_SERVICE_NAME`. Both are against the specification.
 pub(crate) fn resource(
-    variables: &Variables,
+    environment: &Environment<'_>,
     in_code: &[KeyValue],
 ) -> Result<Resource, SetupError> {
-    let attributes = variables
-        .read(
-            "OTEL_RESOURCE_ATTRIBUTES",
-            "key=value pairs separated by commas, the values percent-encoded",
-            variables::pairs,
-        )?
-        .unwrap_or_default();
-    let attributes = attributes.into_iter().map(|(key, value)| KeyValue::new(key, value));
-    let name = variables.text("OTEL_SERVICE_NAME");
+    let attributes = environment.read(ATTRIBUTES, EXPECTED, parse)?.unwrap_or_default();
+    let name = environment.text("OTEL_SERVICE_NAME")?;
     let resource = Resource::builder_empty()
         .with_attributes([
             KeyValue::new(SERVICE_NAME, unknown_service()),
@@ -46,7 +38,36 @@ pub(crate) fn resource(
     Ok(resource)
 }
 
-/// The specification's name of a service that has none.
+/// Returns the attributes, or `None` if any of them is invalid: the specification wants the whole
+/// value discarded then.
+fn parse(list: &str) -> Option<Vec<KeyValue>> {
+    let entries = list.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    entries
+        .map(|entry| {
+            let (key, value) = entry.split_once('=')?;
+            let key = decode(key.trim())?;
+            (!key.is_empty()).then_some(KeyValue::new(key, decode(value.trim())?))
+        })
+        .collect()
+}
+
+/// Returns the text without percent-encoding, or `None` if an escape or its octets are invalid, or an
+/// equals sign is not encoded.
+fn decode(text: &str) -> Option<String> {
+    let bytes = text.as_bytes();
+    let mut percent_signs = (0..bytes.len()).filter(|at| bytes[*at] == b'%');
+    let is_valid = percent_signs.all(|at| percent::escape(&bytes[at..]).is_some());
+    if !is_valid || text.contains('=') {
+        return None;
+    }
+    String::from_utf8(percent::octets(bytes).collect()).ok()
+}
+
+const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
+const EXPECTED: &str = "key=value pairs separated by commas, with commas, equals signs and percent \
+                        signs inside of them percent-encoded";
+
+/// Returns the specification's name for a service without one.
 fn unknown_service() -> String {
     let program = std::env::args_os().next();
     let program = program.as_deref().map(std::path::Path::new).and_then(|path| path.file_stem());
@@ -56,7 +77,7 @@ fn unknown_service() -> String {
     }
 }
 
-/// A random UUID (RFC 9562, version 4), which the conventions recommend for an instance.
+/// Returns a random UUID (RFC 9562, version 4), which the conventions recommend for an instance.
 fn random_uuid() -> String {
     let mut bytes = RandomIdGenerator::default().new_trace_id().to_bytes();
     bytes[6] = bytes[6] & 0x0f | 0x40;

@@ -2,7 +2,7 @@
 
 use opentelemetry_sdk::trace::Sampler;
 
-use super::{SetupError, variables::Variables};
+use super::{SetupError, environment::Environment};
 
 const SAMPLER: &str = "OTEL_TRACES_SAMPLER";
 const ARGUMENT: &str = "OTEL_TRACES_SAMPLER_ARG";
@@ -14,7 +14,7 @@ enum Root {
     Ratio,
 }
 
-/// The root's decision, and whether a parent's goes before it.
+/// The decision for traces without a parent, and whether a parent's decision takes precedence.
 const SAMPLERS: [(&str, (Root, bool)); 6] = [
     ("always_on", (Root::AlwaysOn, false)),
     ("always_off", (Root::AlwaysOff, false)),
@@ -24,21 +24,36 @@ const SAMPLERS: [(&str, (Root, bool)); 6] = [
     ("parentbased_traceidratio", (Root::Ratio, true)),
 ];
 
-/// The sampler that the environment names, if it names one.
-pub(crate) fn sampler(variables: &Variables) -> Result<Option<Sampler>, SetupError> {
-    let Some((root, parent_based)) = variables.choice(SAMPLER, &SAMPLERS)? else {
+/// Returns the sampler that the environment names.
+pub(crate) fn sampler(environment: &Environment<'_>) -> Result<Option<Sampler>, SetupError> {
+    let Some((root, is_parent_based)) = environment.choice(SAMPLER, &SAMPLERS)? else {
+        if environment.is_set(ARGUMENT) && !environment.is_set(SAMPLER) {
+            unused(environment, format!("{ARGUMENT} is set without {SAMPLER}"))?;
+        }
         return Ok(None);
     };
     let root = match root {
-        Root::AlwaysOn => Sampler::AlwaysOn,
-        Root::AlwaysOff => Sampler::AlwaysOff,
-        Root::Ratio => Sampler::TraceIdRatioBased(ratio(variables)?),
+        Root::Ratio => Sampler::TraceIdRatioBased(ratio(environment)?),
+        Root::AlwaysOn | Root::AlwaysOff if environment.is_set(ARGUMENT) => {
+            unused(environment, format!("{ARGUMENT} is set, but the sampler takes no argument"))?;
+            always(root)
+        }
+        Root::AlwaysOn | Root::AlwaysOff => always(root),
     };
-    Ok(Some(if parent_based { Sampler::ParentBased(Box::new(root)) } else { root }))
+    Ok(Some(if is_parent_based { Sampler::ParentBased(Box::new(root)) } else { root }))
+}
+
+fn always(root: Root) -> Sampler {
+    if matches!(root, Root::AlwaysOff) { Sampler::AlwaysOff } else { Sampler::AlwaysOn }
+}
+
+fn unused(environment: &Environment<'_>, sentence: String) -> Result<(), SetupError> {
+    environment.fault(SetupError::variable(ARGUMENT, sentence), "it is ignored")
 }
 
 /// The specification's default is 1.
-fn ratio(variables: &Variables) -> Result<f64, SetupError> {
-    let read = |value: &str| value.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
-    Ok(variables.read(ARGUMENT, "a number from 0 to 1", read)?.unwrap_or(1.0))
+fn ratio(environment: &Environment<'_>) -> Result<f64, SetupError> {
+    let parse = |value: &str| value.parse().ok().filter(|ratio| (0.0..=1.0).contains(ratio));
+    let ratio = environment.read(ARGUMENT, "a number from 0 to 1", parse)?;
+    Ok(ratio.unwrap_or(1.0))
 }

@@ -1,4 +1,4 @@
-//! The three signals, and where each may go.
+//! The three kinds of telemetry.
 
 use std::fmt;
 
@@ -17,7 +17,7 @@ pub enum Signal {
 impl Signal {
     pub(crate) const ALL: [Self; 3] = [Self::Traces, Self::Metrics, Self::Logs];
 
-    /// As it stands in the names of variables.
+    /// Returns the name as it is spelled in variables.
     pub(crate) fn in_variables(self) -> &'static str {
         match self {
             Self::Traces => "TRACES",
@@ -42,7 +42,7 @@ impl fmt::Display for Signal {
 pub(crate) struct BySignal<T>([T; 3]);
 
 impl<T> BySignal<T> {
-    /// The value that `make` makes for each signal.
+    /// Calls `make` for each signal.
     pub(crate) fn try_new<E>(mut make: impl FnMut(Signal) -> Result<T, E>) -> Result<Self, E> {
         let [traces, metrics, logs] = Signal::ALL;
         Ok(Self([make(traces)?, make(metrics)?, make(logs)?]))
