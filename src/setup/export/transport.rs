@@ -7,6 +7,7 @@ use bytes::Bytes;
 use http::{
     HeaderMap, HeaderName, HeaderValue,
     header::{CONTENT_ENCODING, CONTENT_TYPE, USER_AGENT},
+    uri::Scheme,
 };
 use hyper_util::client::legacy::connect::HttpConnector;
 use opentelemetry::Context;
@@ -123,7 +124,8 @@ impl Transport<'_> {
 
     fn http<B: WithHttpConfig + WithExportConfig>(&self, builder: B) -> Result<B, SetupError> {
         let timeout = self.destination.timeout;
-        let client = HyperClient::new(connector(timeout)?, timeout, None);
+        let is_tls = self.destination.endpoint.scheme() == Some(&Scheme::HTTPS);
+        let client = if is_tls { tls_client(timeout)? } else { tcp_client(timeout) };
         let builder = builder
             .with_http_client(WithHeaders { client, headers: self.destination.headers.clone() })
             .with_protocol(opentelemetry_otlp::Protocol::HttpBinary)
@@ -159,7 +161,7 @@ fn retry_policy() -> RetryPolicy {
 fn with_tls(endpoint: Endpoint) -> Result<Endpoint, SetupError> {
     use tonic::transport::ClientTlsConfig;
 
-    if endpoint.uri().scheme() != Some(&http::uri::Scheme::HTTPS) {
+    if endpoint.uri().scheme() != Some(&Scheme::HTTPS) {
         return Ok(endpoint);
     }
     let tls = ClientTlsConfig::new().with_native_roots();
@@ -172,20 +174,26 @@ fn with_tls(endpoint: Endpoint) -> Result<Endpoint, SetupError> {
     Ok(endpoint)
 }
 
+/// Reading the system's certificates takes time at start, so only `https` endpoints do.
 #[cfg(feature = "setup-tls")]
-fn connector(timeout: Duration) -> Result<hyper_rustls::HttpsConnector<HttpConnector>, SetupError> {
+fn tls_client(timeout: Duration) -> Result<Box<dyn HttpClient>, SetupError> {
     let mut tcp = tcp(timeout);
     tcp.enforce_http(false);
     let tls = hyper_rustls::HttpsConnectorBuilder::new()
         .with_provider_and_native_roots(rustls::crypto::ring::default_provider())
         .map_err(|error| SetupError::setting("TLS of the exporter", error))?;
-    Ok(tls.https_or_http().enable_http1().enable_http2().wrap_connector(tcp))
+    let connector = tls.https_or_http().enable_http1().enable_http2().wrap_connector(tcp);
+    Ok(Box::new(HyperClient::new(connector, timeout, None)))
 }
 
 #[cfg(not(feature = "setup-tls"))]
 #[allow(clippy::unnecessary_wraps)] // as with TLS
-fn connector(timeout: Duration) -> Result<HttpConnector, SetupError> {
-    Ok(tcp(timeout))
+fn tls_client(timeout: Duration) -> Result<Box<dyn HttpClient>, SetupError> {
+    Ok(tcp_client(timeout))
+}
+
+fn tcp_client(timeout: Duration) -> Box<dyn HttpClient> {
+    Box::new(HyperClient::new(tcp(timeout), timeout, None))
 }
 
 fn tcp(timeout: Duration) -> HttpConnector {
@@ -197,13 +205,13 @@ fn tcp(timeout: Duration) -> HttpConnector {
 
 /// A client that adds the destination's headers.
 #[derive(Debug)]
-struct WithHeaders<C> {
-    client: C,
+struct WithHeaders {
+    client: Box<dyn HttpClient>,
     headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[async_trait]
-impl<C: HttpClient> HttpClient for WithHeaders<C> {
+impl HttpClient for WithHeaders {
     async fn send_bytes(
         &self,
         mut request: http::Request<Bytes>,
