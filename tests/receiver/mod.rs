@@ -1,4 +1,4 @@
-//! A receiver of OTLP: the services of the protocol, over gRPC and HTTP, on one port.
+//! A receiver of OTLP over gRPC and HTTP, on one port.
 
 #![allow(dead_code, reason = "each of the tests that share it uses a part")]
 
@@ -292,6 +292,10 @@ fn http_answer(mood: Mood) -> HttpAnswer {
     }
 }
 
+fn path_and_query(uri: &axum::http::Uri) -> String {
+    uri.path_and_query().unwrap().to_string()
+}
+
 async fn http_traces(
     State(shared): State<Shared>,
     uri: axum::http::Uri,
@@ -300,19 +304,29 @@ async fn http_traces(
 ) -> HttpAnswer {
     let message: ExportTraceServiceRequest = decoded(&headers, &body);
     let keep = |received: &mut Received| received.traces.extend(message.resource_spans);
-    http_answer(shared.hear(uri.path(), &headers, keep).await)
+    http_answer(shared.hear(&path_and_query(&uri), &headers, keep).await)
 }
 
-async fn http_metrics(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> HttpAnswer {
+async fn http_metrics(
+    State(shared): State<Shared>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> HttpAnswer {
     let message: ExportMetricsServiceRequest = decoded(&headers, &body);
     let keep = |received: &mut Received| received.metrics.extend(message.resource_metrics);
-    http_answer(shared.hear("/v1/metrics", &headers, keep).await)
+    http_answer(shared.hear(&path_and_query(&uri), &headers, keep).await)
 }
 
-async fn http_logs(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> HttpAnswer {
+async fn http_logs(
+    State(shared): State<Shared>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> HttpAnswer {
     let message: ExportLogsServiceRequest = decoded(&headers, &body);
     let keep = |received: &mut Received| received.logs.extend(message.resource_logs);
-    http_answer(shared.hear("/v1/logs", &headers, keep).await)
+    http_answer(shared.hear(&path_and_query(&uri), &headers, keep).await)
 }
 
 fn grpc_answer<T: Default>(mood: Mood) -> Result<Response<T>, Status> {

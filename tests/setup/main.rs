@@ -3,6 +3,7 @@
 mod batches;
 mod delivery;
 mod end;
+mod environment;
 mod errors;
 mod floors;
 mod lines;
