@@ -257,7 +257,8 @@ async fn known_members_hold_and_unknown_ones_are_ignored() {
 /// By the specification's document on resources, any error discards the whole value.
 #[tokio::test]
 async fn resource_attributes() {
-    let rows: &[(&str, &[(&str, Option<&str>)])] = &[
+    type Row<'a> = (&'a str, &'a [(&'a str, Option<&'a str>)]);
+    let rows: &[Row<'_>] = &[
         ("a=1,b=2", &[("a", Some("1")), ("b", Some("2"))]),
         ("a%2Cb=c%3Dd", &[("a,b", Some("c=d"))]),
         ("%C3%A9=%E2%82%AC", &[("é", Some("€"))]),

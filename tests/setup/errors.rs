@@ -1,8 +1,11 @@
 //! Invalid settings: errors in code and in strict mode, and what errors must not contain.
 
-use std::time::Duration;
+use std::{env, process::Command, time::Duration};
 
-use tower_telemetry::setup::{Exporter, GracefulShutdown, Otlp, Signal};
+use tower_telemetry::{
+    logs::LogFormat,
+    setup::{Exporter, GracefulShutdown, Otlp, Signal},
+};
 
 use crate::{builder, notices::warnings, receiver::nowhere, spans, telemetry};
 
@@ -210,4 +213,32 @@ async fn debug_prints_the_sentence_and_its_source() {
     for text in [format!("{setup:?}"), format!("{undelivered:?}"), format!("{error:?}")] {
         assert!(!text.contains(['{', '}']), "{text}");
     }
+}
+
+/// The subscriber belongs to the process, so this test runs itself in one.
+#[test]
+fn a_second_build_says_what_is_in_the_way() {
+    let telemetry = || builder(&[("OTEL_SDK_DISABLED", "true")]);
+    if env::var_os("RUN_SECOND_BUILD").is_some() {
+        let first = telemetry().with_log_lines(LogFormat::Json).build().unwrap();
+        // Without log lines, a process can set telemetry up as often as it likes.
+        drop(telemetry().build().unwrap());
+        let error = telemetry().with_log_lines(LogFormat::Json).build().unwrap_err();
+        println!("error: {error}");
+        drop(first);
+        return;
+    }
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "errors::a_second_build_says_what_is_in_the_way", "--nocapture"])
+        .env("RUN_SECOND_BUILD", "1")
+        .output()
+        .unwrap();
+    let text = String::from_utf8(output.stdout).unwrap();
+    let error = text.lines().find_map(|line| line.strip_prefix("error: ")).expect(&text);
+    assert_eq!(
+        error,
+        "with_log_lines: a global logger of the `log` crate is already installed, by an earlier \
+         `build` or by other code. Call `build` with `with_log_lines` once per process, or add the \
+         layers of `tower_telemetry::logs` to the subscriber that is installed"
+    );
 }

@@ -17,7 +17,7 @@ use crate::{
 
 /// A second signal abandons the delivery of telemetry too.
 #[tokio::test]
-async fn a_second_signal_ends_the_flush() {
+async fn a_second_signal_abandons_delivery() {
     let receiver = Receiver::start();
     receiver.set(Mood::Hangs);
     let telemetry = telemetry(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
@@ -104,7 +104,7 @@ async fn a_server_ends_in_order() {
 
 /// An endless request is cut off after the time limit, or by a second signal.
 #[tokio::test]
-async fn a_drain_has_a_bound() {
+async fn endless_requests_are_cut_off() {
     for (drain, impatient) in
         [(Duration::from_millis(300), false), (Duration::from_secs(600), true)]
     {
@@ -163,10 +163,10 @@ async fn an_error_of_the_server_is_returned() {
     assert_eq!(receiver.received().spans().len(), 5, "telemetry is delivered nevertheless");
 }
 
-/// Signals at these times, a server that needs so long to stop, and how and when it ends. Times are
-/// milliseconds; the delay is 3000, and the time limit of requests 10000.
+/// The times of signals, how long the server needs to stop, and how and when it ends, in milliseconds.
+/// The delay is 3000, and the time limit of requests 10000.
 #[tokio::test(start_paused = true)]
-async fn repeated_signals() {
+async fn repeats_within_a_second_are_one_signal() {
     #[derive(Debug, PartialEq)]
     enum End {
         Served,
@@ -196,7 +196,7 @@ async fn repeated_signals() {
             .with_delay(Duration::from_secs(3))
             .with_drain(Duration::from_secs(10))
             .with_signal(move || {
-                // A future that was dropped before its signal came does not lose it.
+                // Dropping a future does not lose the signal it waits for.
                 let elapsed = start.elapsed().as_millis() as u64;
                 let next = times[heard..].iter().position(|time| *time >= elapsed);
                 heard = next.map_or(times.len(), |next| heard + next);
@@ -228,7 +228,7 @@ async fn repeated_signals() {
         let took = start.elapsed().as_millis() as u64;
         let is = if served.is_ok() { Served } else { CutOff };
         assert_eq!(is, *end, "{served:?}");
-        // A server that was served ended then; what follows is telemetry's time.
+        // The shutdown of telemetry follows the server's end.
         let took = match end {
             Served => ended.lock().unwrap().as_millis() as u64,
             CutOff => took,

@@ -18,13 +18,13 @@ pub(crate) enum Origin {
     Default,
 }
 
-/// What an endpoint was found to be.
+/// A valid endpoint.
 #[derive(Debug)]
 pub(crate) struct Parsed {
     pub(crate) uri: Uri,
-    /// A path under which receivers take one signal was removed from a base.
+    /// The ending that was removed from a base, because it is the path of one signal.
     pub(crate) removed: Option<String>,
-    /// gRPC has a path and a query of its own.
+    /// A path or a query is written, but gRPC uses its own.
     pub(crate) has_unused_path: bool,
     /// The endpoint of a signal has no path, and none is added.
     pub(crate) lacks_path: bool,
@@ -55,7 +55,8 @@ impl Endpoint {
         let suffix = Signal::ALL.map(path_of).into_iter().find(|suffix| path.ends_with(suffix));
         let removed = suffix.filter(|_| self.is_base);
         let base = removed.as_deref().map_or(path, |suffix| &path[..path.len() - suffix.len()]);
-        let has_unused_path = !is_http && !(base.is_empty() && query.is_empty());
+        let has_path = !base.is_empty() || !query.is_empty();
+        let has_unused_path = has_path && !is_http;
         let lacks_path = is_http && !self.is_base && path.is_empty();
         if !(is_http && self.is_base) {
             return Ok(Parsed { uri, removed, has_unused_path, lacks_path });

@@ -115,10 +115,9 @@ fn exporters(
 ) -> Result<Vec<Exporter>, SetupError> {
     let name = format!("OTEL_{}_EXPORTER", signal.in_variables());
     let named = environment.list(&name, Exporter::choices(signal), Exporter::None)?;
-    if let Some(exporters) = builder.exporters.get(signal) {
-        if let Some(reason) = exporters.iter().find_map(|exporter| exporter.obstacle(signal)) {
-            return Err(SetupError::setting("with_exporters", reason));
-        }
+    let mut in_code = builder.exporters.get(signal).iter().flatten();
+    if let Some(reason) = in_code.find_map(|exporter| exporter.obstacle(signal)) {
+        return Err(SetupError::setting("with_exporters", reason));
     }
     if let Some(exporters) = named.or_else(|| builder.exporters.get(signal).clone()) {
         return Ok(exporters);
