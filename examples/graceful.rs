@@ -1,5 +1,4 @@
-//! A server that loses nothing when it is told to end: neither the requests under way, nor the
-//! telemetry of those that are done.
+//! A server that loses nothing when it is told to stop: neither requests in progress nor telemetry.
 //!
 //! ```text
 //! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 cargo run --all-features --example graceful
@@ -7,7 +6,9 @@
 //! kill -TERM $(pgrep graceful)
 //! ```
 //!
-//! `RUNTIME=current-thread` runs it on one thread; to telemetry it makes no difference.
+//! `RUNTIME=current-thread` runs it on one thread, which makes no difference to telemetry.
+//!
+//! A Collector that is down does not make it fail: what was not delivered is printed at the end.
 
 use std::{env, error::Error, time::Duration};
 
@@ -28,7 +29,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .with_service_name("graceful")
         .with_log_lines(LogFormat::Json)
         .build()?;
-    // Shorter than what an orchestrator gives, together.
+    // The sum has to be shorter than what an orchestrator grants.
     let shutdown = GracefulShutdown::new(telemetry)
         .with_drain(Duration::from_secs(10))
         .with_flush(Duration::from_secs(5));
@@ -46,13 +47,13 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Logs by `log`, as many libraries do.
+/// Logs through `log`, as many libraries do.
 async fn fast() -> &'static str {
     log::info!("fast");
     "fast\n"
 }
 
-/// Logs by `tracing`.
+/// Logs through `tracing`.
 async fn slow() -> &'static str {
     tracing::info!(seconds = 2, "slow begins");
     tokio::time::sleep(Duration::from_secs(2)).await;

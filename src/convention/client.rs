@@ -2,7 +2,7 @@
 
 use ::http::Uri;
 
-use super::{builder::Convention, options::SideOptions, side::Client};
+use super::{both_sides::Convention, options::SideOptions, side::Client};
 
 impl Convention<Client> {
     /// Creates the convention of a client with all defaults.

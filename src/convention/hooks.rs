@@ -5,7 +5,7 @@ use std::{borrow::Cow, error::Error, sync::Arc};
 use ::http::{request, response};
 use opentelemetry::KeyValue;
 
-use super::{builder::Convention, error::chain, side::ConventionSide};
+use super::{both_sides::Convention, error::chain, side::ConventionSide};
 
 impl<S: ConventionSide> Convention<S> {
     /// Ends the exchanges that `ends` accepts at the response head, instead of at the end of the

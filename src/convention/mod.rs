@@ -5,7 +5,7 @@
 //! exchange: `read` makes facts, `emit` turns facts into telemetry.
 
 pub(crate) mod attribute_set;
-mod builder;
+mod both_sides;
 mod cache;
 mod client;
 pub(crate) mod emit;
@@ -31,7 +31,7 @@ mod side;
 mod values;
 
 pub use self::{
-    builder::Convention,
+    both_sides::Convention,
     error::kinds::ErrorKinds,
     facts::Facts,
     labels::Labels,

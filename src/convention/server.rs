@@ -5,7 +5,7 @@ use std::{net::SocketAddr, sync::Arc};
 use ::http::request;
 
 use super::{
-    builder::Convention,
+    both_sides::Convention,
     options::{ServerOptions, SideOptions},
     parties::{forwarded::TrustedProxies, scheme::HttpScheme},
     route::Route,

@@ -20,7 +20,7 @@ use tracing_subscriber::{
 use super::{
     format::WriteLine,
     json_object::{Members, Object, TopLevel, without_repeated},
-    trace_context::Ids,
+    with_trace_context::Ids,
 };
 
 /// JSON lines with keys of your choice, and with the ids of the current span.

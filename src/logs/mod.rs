@@ -69,7 +69,7 @@ mod levels;
 mod lines;
 mod pretty;
 mod teardown;
-mod trace_context;
+mod with_trace_context;
 mod writer;
 
 use std::{
@@ -91,7 +91,7 @@ use tracing_subscriber::{
 pub(crate) use self::lines::LogLines;
 pub use self::{
     format::LogFormat, json::JsonFormat, levels::Levels, pretty::PrettyFormat,
-    trace_context::WithTraceContext, writer::Stdout,
+    with_trace_context::WithTraceContext, writer::Stdout,
 };
 use self::{
     format::WriteLine,

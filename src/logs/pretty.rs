@@ -22,7 +22,7 @@ use tracing_subscriber::{
 
 use super::{
     format::{WriteLine, is_metadata_of_log, sources},
-    trace_context::Ids,
+    with_trace_context::Ids,
 };
 use crate::stdout::{Escape, Escaped, Style};
 

@@ -1,9 +1,9 @@
-//! From nothing to exported telemetry in one call, and to the end of the process without a loss.
+//! Sets up the SDK from environment variables and code, and shuts it down without losing telemetry.
 //!
-//! [`Telemetry::from_env`] reads the specification's environment variables, starts what they ask
-//! for, and installs it for the process; [`Telemetry::builder`] does the same with what the code has
-//! to say. What comes back is the guard: shut down, or dropped, it delivers what is still under way,
-//! and reports what was not.
+//! [`Telemetry::from_env`] reads the specification's environment variables, starts exporters, and
+//! installs the providers for the process. [`Telemetry::builder`] adds settings in code. Both return a
+//! handle: [`Telemetry::shutdown`], or dropping it, delivers what is queued and reports what was not
+//! delivered.
 //!
 //! ```
 //! use std::time::Duration;
@@ -21,66 +21,45 @@
 //! # }
 //! ```
 //!
-//! To serve until the process is told to end, see [`GracefulShutdown`].
+//! To serve until the process is told to stop, see [`GracefulShutdown`].
 //!
-//! # Where it goes
+//! # Destination
 //!
-//! By OTLP to `http://localhost:4318`, unless the environment says otherwise; to a Collector or
-//! straight to a backend, which is but another endpoint and its headers. All variables are listed in
-//! the [README](crate#environment-variables). A value that can't be meant is a [`SetupError`], for
-//! telemetry that silently goes nowhere is found missing when it is needed.
+//! Telemetry is sent by OTLP to `http://localhost:4318`, unless the environment or the code names
+//! another endpoint: a Collector, or a backend with its key in a header.
 //!
-//! # Its threads
+//! # Environment variables
 //!
-//! Exporters connect and send on one thread of their own (`telemetry`), so that it does not matter
-//! whether the program has a multi-thread runtime, a current-thread one, or none, nor what blocks
-//! it. The SDK adds one for each signal, which batches.
+//! All variables are listed in
+//! [`docs/environment.md`](https://docs.rs/crate/tower-telemetry/latest/source/docs/environment.md).
+//! They override settings in code. An invalid value is warned of and ignored, as the specification
+//! demands, and so is a variable that has no effect or is likely misspelled;
+//! [`with_strict_environment`](TelemetryBuilder::with_strict_environment) makes each of them a
+//! [`SetupError`]. An invalid setting in code is always an error.
 //!
-//! # A receiver that is down, or slow
+//! # Threads
 //!
-//! Spans and log records wait in queues of a fixed size (`OTEL_BSP_MAX_QUEUE_SIZE`,
-//! `OTEL_BLRP_MAX_QUEUE_SIZE`: 2048 each), and what these can't take is dropped; recording never
-//! waits. A batch is tried again for a minute (`OTEL_BSP_EXPORT_TIMEOUT`,
-//! `OTEL_BLRP_EXPORT_TIMEOUT`), at least every five seconds, so a receiver may restart without a
-//! loss. Metrics lose nothing, unless they are sent as deltas: an export holds all that was measured. The operator is told once when
-//! a signal does not arrive, and once when it does again.
+//! Exporters connect and send on a thread of their own (`telemetry`), so they work with a
+//! multi-thread runtime, a current-thread runtime and none, and a blocked program does not stop them.
+//! The SDK adds a thread for each signal, which collects batches.
 //!
-//! These notices, and those on suspicious settings, are events of `tracing` with the target
-//! `tower_telemetry`; without a subscriber they are written to standard error.
+//! # A receiver that is down or slow
+//!
+//! Recording never waits. Spans and log records are queued (`OTEL_BSP_MAX_QUEUE_SIZE`,
+//! `OTEL_BLRP_MAX_QUEUE_SIZE`: 2048 each), and dropped when the queue is full. A batch is retried for
+//! a minute (`OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT`), at least every five seconds, so
+//! nothing is lost while a receiver restarts. Metrics are not lost unless they are sent as deltas,
+//! because each export contains all measurements.
+//!
+//! The operator is told once when a signal does not arrive, and once when it does again. These
+//! notices, and the warnings of settings, are `tracing` events with the target `tower_telemetry`;
+//! without a subscriber they are written to standard error.
 
-mod assembly;
-mod batch;
-mod builder;
-mod console;
-mod delivery;
-mod error;
-mod exports;
-mod graceful;
-mod ledger;
-mod log_target;
-mod otlp;
-mod plan;
-mod propagators;
-mod readiness;
-mod reconnect;
-mod resource;
-mod sampler;
-mod shutdown;
-mod signal;
-mod telemetry;
-mod transport;
-mod variables;
-mod views;
-
-use crate::stdout as notice;
+mod export;
+mod lifecycle;
+mod settings;
 
 pub use self::{
-    builder::TelemetryBuilder,
-    error::SetupError,
-    graceful::{GracefulShutdown, ServeError, Stop},
-    otlp::{Compression, Otlp, Protocol},
-    readiness::Readiness,
-    shutdown::Undelivered,
-    signal::{Exporter, Signal},
-    telemetry::Telemetry,
+    lifecycle::{GracefulShutdown, Readiness, ServeError, Served, Stop, Telemetry, Undelivered},
+    settings::{Compression, Exporter, Otlp, OtlpProtocol, SetupError, Signal, TelemetryBuilder},
 };

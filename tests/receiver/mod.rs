@@ -1,4 +1,4 @@
-//! A receiver of OTLP: the services of the protocol, over gRPC and HTTP, on one port.
+//! A receiver of OTLP over gRPC and HTTP, on one port.
 
 #![allow(dead_code, reason = "each of the tests that share it uses a part")]
 
@@ -37,7 +37,7 @@ use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
 use tonic::{Request, Response, Status, codec::CompressionEncoding, service::Routes};
 
-/// What arrived, and how.
+/// The telemetry and the requests that arrived.
 #[derive(Default, Clone)]
 pub(crate) struct Received {
     pub(crate) traces: Vec<ResourceSpans>,
@@ -56,7 +56,7 @@ impl Received {
         self.logs.iter().flat_map(|r| &r.scope_logs).flat_map(|s| &s.log_records).collect()
     }
 
-    /// The metrics of a name, the last export's last.
+    /// Returns the metrics with a name, in the order of their arrival.
     pub(crate) fn metrics(&self, name: &str) -> Vec<&Metric> {
         let all = self.metrics.iter().flat_map(|r| &r.scope_metrics).flat_map(|s| &s.metrics);
         all.filter(|metric| metric.name == name).collect()
@@ -70,7 +70,7 @@ impl Received {
     }
 }
 
-/// The attribute of a name, as text.
+/// Returns an attribute as text.
 pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     let attribute = attributes.iter().find(|attribute| attribute.key == key)?;
     Some(match attribute.value.clone()?.value? {
@@ -84,11 +84,11 @@ pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Mood {
     Takes,
-    /// Hears, and never answers.
+    /// Reads requests and never answers.
     Hangs,
-    /// Refuses for good: 401, UNAUTHENTICATED.
+    /// Refuses without a hint to retry: 401, UNAUTHENTICATED.
     Refuses,
-    /// Is asked for too much: 429 with `retry-after: 1`.
+    /// Asks to retry later: 429 with `retry-after: 1`, UNAVAILABLE.
     Overwhelmed,
 }
 
@@ -100,19 +100,19 @@ impl Shared {
         Self(Arc::new((Mutex::new((Mood::Takes, Received::default())), Condvar::new())))
     }
 
-    /// What to do with what came; it is kept if it is taken.
+    /// Stores the message if the receiver takes it. Returns how to answer.
     async fn hear(
         &self,
         path: &str,
         headers: &HeaderMap,
-        keep: impl FnOnce(&mut Received),
+        store: impl FnOnce(&mut Received),
     ) -> Mood {
         let mood = {
             let (state, changed) = &*self.0;
             let mut state = state.lock().unwrap();
             state.1.requests.push((path.to_owned(), headers.clone()));
             if state.0 == Mood::Takes {
-                keep(&mut state.1);
+                store(&mut state.1);
             }
             changed.notify_all();
             state.0
@@ -124,7 +124,7 @@ impl Shared {
     }
 }
 
-/// A receiver with a thread of its own, which ends with it.
+/// A receiver with a thread of its own.
 pub(crate) struct Receiver {
     pub(crate) address: SocketAddr,
     shared: Shared,
@@ -133,7 +133,7 @@ pub(crate) struct Receiver {
 }
 
 impl Receiver {
-    /// One behind TLS, and the certificate by which to know it, as PEM.
+    /// Starts a receiver with TLS. Returns its certificate too, as PEM.
     pub(crate) fn start_with_tls() -> (Self, String) {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
@@ -163,7 +163,7 @@ impl Receiver {
         receiver
     }
 
-    /// Ends the receiver and its connections; what it has received stays.
+    /// Stops the receiver and its connections. It retains what it has received.
     pub(crate) fn stop(&mut self) {
         if let Some(runtime) = self.runtime.take() {
             runtime.shutdown_timeout(Duration::from_secs(1));
@@ -205,7 +205,7 @@ impl Receiver {
         self.shared.0.0.lock().unwrap().1.clone()
     }
 
-    /// What has arrived once this holds, which must be soon.
+    /// Waits until the condition holds, for a minute at most. Returns what has arrived then.
     #[track_caller]
     pub(crate) fn wait_for(&self, what: &str, condition: impl Fn(&Received) -> bool) -> Received {
         let (state, changed) = &*self.shared.0;
@@ -238,7 +238,7 @@ impl axum::serve::Listener for TlsListener {
     async fn accept(&mut self) -> (Self::Io, SocketAddr) {
         loop {
             let Ok((stream, address)) = self.listener.accept().await else { continue };
-            // Who doesn't trust the certificate goes away.
+            // A client that does not trust the certificate disconnects.
             let Ok(stream) = self.tls.accept(stream).await else { continue };
             return (stream, address);
         }
@@ -249,7 +249,7 @@ impl axum::serve::Listener for TlsListener {
     }
 }
 
-/// An address on which nobody listens.
+/// Returns an address without a listener.
 pub(crate) fn nowhere() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
 }
@@ -272,7 +272,7 @@ fn app(shared: Shared) -> Router {
 
 type HttpAnswer = (axum::http::StatusCode, [(&'static str, &'static str); 1], Vec<u8>);
 
-/// The message of a request over HTTP/protobuf.
+/// Decodes the body of a request.
 fn decoded<M: Message + Default>(headers: &HeaderMap, body: &Bytes) -> M {
     assert_eq!(headers["content-type"], "application/x-protobuf");
     if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
@@ -292,6 +292,10 @@ fn http_answer(mood: Mood) -> HttpAnswer {
     }
 }
 
+fn path_and_query(uri: &axum::http::Uri) -> String {
+    uri.path_and_query().unwrap().to_string()
+}
+
 async fn http_traces(
     State(shared): State<Shared>,
     uri: axum::http::Uri,
@@ -299,20 +303,30 @@ async fn http_traces(
     body: Bytes,
 ) -> HttpAnswer {
     let message: ExportTraceServiceRequest = decoded(&headers, &body);
-    let keep = |received: &mut Received| received.traces.extend(message.resource_spans);
-    http_answer(shared.hear(uri.path(), &headers, keep).await)
+    let store = |received: &mut Received| received.traces.extend(message.resource_spans);
+    http_answer(shared.hear(&path_and_query(&uri), &headers, store).await)
 }
 
-async fn http_metrics(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> HttpAnswer {
+async fn http_metrics(
+    State(shared): State<Shared>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> HttpAnswer {
     let message: ExportMetricsServiceRequest = decoded(&headers, &body);
-    let keep = |received: &mut Received| received.metrics.extend(message.resource_metrics);
-    http_answer(shared.hear("/v1/metrics", &headers, keep).await)
+    let store = |received: &mut Received| received.metrics.extend(message.resource_metrics);
+    http_answer(shared.hear(&path_and_query(&uri), &headers, store).await)
 }
 
-async fn http_logs(State(shared): State<Shared>, headers: HeaderMap, body: Bytes) -> HttpAnswer {
+async fn http_logs(
+    State(shared): State<Shared>,
+    uri: axum::http::Uri,
+    headers: HeaderMap,
+    body: Bytes,
+) -> HttpAnswer {
     let message: ExportLogsServiceRequest = decoded(&headers, &body);
-    let keep = |received: &mut Received| received.logs.extend(message.resource_logs);
-    http_answer(shared.hear("/v1/logs", &headers, keep).await)
+    let store = |received: &mut Received| received.logs.extend(message.resource_logs);
+    http_answer(shared.hear(&path_and_query(&uri), &headers, store).await)
 }
 
 fn grpc_answer<T: Default>(mood: Mood) -> Result<Response<T>, Status> {
@@ -331,8 +345,8 @@ impl TraceService for Shared {
     ) -> Result<Response<ExportTraceServiceResponse>, Status> {
         let headers = request.metadata().clone().into_headers();
         let message = request.into_inner();
-        let keep = |received: &mut Received| received.traces.extend(message.resource_spans);
-        grpc_answer(self.hear("traces", &headers, keep).await)
+        let store = |received: &mut Received| received.traces.extend(message.resource_spans);
+        grpc_answer(self.hear("traces", &headers, store).await)
     }
 }
 
@@ -344,8 +358,8 @@ impl MetricsService for Shared {
     ) -> Result<Response<ExportMetricsServiceResponse>, Status> {
         let headers = request.metadata().clone().into_headers();
         let message = request.into_inner();
-        let keep = |received: &mut Received| received.metrics.extend(message.resource_metrics);
-        grpc_answer(self.hear("metrics", &headers, keep).await)
+        let store = |received: &mut Received| received.metrics.extend(message.resource_metrics);
+        grpc_answer(self.hear("metrics", &headers, store).await)
     }
 }
 
@@ -357,7 +371,7 @@ impl LogsService for Shared {
     ) -> Result<Response<ExportLogsServiceResponse>, Status> {
         let headers = request.metadata().clone().into_headers();
         let message = request.into_inner();
-        let keep = |received: &mut Received| received.logs.extend(message.resource_logs);
-        grpc_answer(self.hear("logs", &headers, keep).await)
+        let store = |received: &mut Received| received.logs.extend(message.resource_logs);
+        grpc_answer(self.hear("logs", &headers, store).await)
     }
 }

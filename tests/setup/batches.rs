@@ -1,4 +1,4 @@
-//! Queues, delays, and how long a batch is tried.
+//! Queues, delays and timeouts of batches.
 
 use std::time::{Duration, Instant};
 
@@ -8,9 +8,9 @@ use crate::{
     spans, telemetry,
 };
 
-/// What a queue doesn't take is dropped and counted, and what it takes arrives.
+/// Items that exceed a queue are dropped and counted. The others arrive.
 #[tokio::test]
-async fn queues_have_their_sizes() {
+async fn queues_drop_what_exceeds_their_size() {
     let receiver = Receiver::start();
     receiver.set(Mood::Hangs);
     let telemetry = telemetry(&[
@@ -30,9 +30,9 @@ async fn queues_have_their_sizes() {
     assert_eq!((received.spans().len(), received.log_records().len()), (50, 30));
 }
 
-/// A batch that can't be delivered is given up after its time, so the end need not wait for it.
+/// A batch is dropped after its timeout, so the shutdown does not wait for it.
 #[test]
-fn batches_are_given_up() {
+fn batches_are_dropped_after_their_timeout() {
     let down = format!("http://{}", nowhere());
     for protocol in ["grpc", "http/protobuf"] {
         let telemetry = telemetry(&[
@@ -53,9 +53,9 @@ fn batches_are_given_up() {
     }
 }
 
-/// Until the delay is over nothing is sent, though the default's would be.
+/// Nothing is sent before the delay, not even after the default delay.
 #[test]
-fn delays_are_kept() {
+fn nothing_is_sent_before_the_delay() {
     let receiver = Receiver::start();
     let hour = "3600000";
     let telemetry = telemetry(&[
@@ -65,16 +65,16 @@ fn delays_are_kept() {
         ("OTEL_METRIC_EXPORT_INTERVAL", "100"),
     ]);
     all_signals(&telemetry);
-    // The exports of metrics are the clock: six seconds, where the defaults are five and one.
+    // Sixty exports of metrics take six seconds. The default delays are five and one.
     let received = receiver.wait_for("metrics", |received| received.metrics("orders").len() >= 60);
     assert!(received.traces.is_empty() && received.logs.is_empty());
     drop(telemetry);
     assert_eq!(receiver.received().spans().len(), 2);
 }
 
-/// A hanging attempt lasts as long as the signal's timeout, then there is another.
+/// An attempt ends after the signal's timeout, and another one follows.
 #[test]
-fn timeouts() {
+fn hanging_attempts_are_repeated() {
     for (protocol, name) in [
         ("grpc", "OTEL_EXPORTER_OTLP_TIMEOUT"),
         ("http/protobuf", "OTEL_EXPORTER_OTLP_TIMEOUT"),
@@ -96,9 +96,9 @@ fn timeouts() {
     }
 }
 
-/// The sizes of batches and queues, and the delays.
+/// Batches have their size, and are sent after the delay without a flush.
 #[test]
-fn batches() {
+fn batches_have_their_size() {
     let receiver = Receiver::start();
     let telemetry = telemetry(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
@@ -108,7 +108,6 @@ fn batches() {
         ("OTEL_METRIC_EXPORT_INTERVAL", "20"),
         ("OTEL_BLRP_SCHEDULE_DELAY", "20"),
     ]);
-    // None of it is flushed: the delays alone send it.
     all_signals(&telemetry);
     receiver.wait_for("all signals", |received| {
         !(received.traces.is_empty() || received.logs.is_empty() || received.metrics.is_empty())

@@ -1,11 +1,11 @@
-//! What is recorded arrives: over each protocol, from each kind of runtime, after each outage.
+//! Telemetry arrives: by each protocol, from each kind of runtime, after each outage.
 
 use std::{thread, time::Duration};
 
 use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
 use tower_telemetry::{
     Telemetry,
-    setup::{Compression, Otlp, Protocol, Signal},
+    setup::{Compression, Otlp, OtlpProtocol, Signal},
 };
 
 use crate::{
@@ -17,7 +17,7 @@ use crate::{
 const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn all_signals_arrive_and_belong_together() {
+async fn all_signals_arrive_with_their_ids() {
     for protocol in ["grpc", "http/protobuf"] {
         for compression in ["none", "gzip"] {
             let receiver = Receiver::start();
@@ -61,7 +61,7 @@ async fn all_signals_arrive_and_belong_together() {
     }
 }
 
-/// The last sum of a counter.
+/// Returns the last sum of a counter.
 fn sum(received: &Received, name: &str) -> i64 {
     let metrics = received.metrics(name);
     let Some(Data::Sum(sum)) = &metrics.last().unwrap().data else { panic!("a sum") };
@@ -71,19 +71,19 @@ fn sum(received: &Received, name: &str) -> i64 {
     }
 }
 
-/// The same by what the code says, with nothing in the environment.
+/// Settings in code have the same effect as variables.
 #[tokio::test]
-async fn the_code_says_where_to() {
+async fn settings_in_code_are_used() {
     let receiver = Receiver::start();
     let other = Receiver::start();
     let otlp = Otlp::new()
-        .with_protocol(Protocol::Grpc)
+        .with_protocol(OtlpProtocol::Grpc)
         .with_endpoint(receiver.url())
         .with_header("x-key", "50% of s3cret")
         .with_compression(Compression::Gzip)
         .with_timeout(Duration::from_secs(3));
     let own = Otlp::new()
-        .with_protocol(Protocol::HttpProtobuf)
+        .with_protocol(OtlpProtocol::HttpProtobuf)
         .with_endpoint(format!("{}/own/path", other.url()))
         .with_header("x-key", "60% of it");
     assert!(!format!("{otlp:?}{own:?}").contains("of"), "secrets are not printed");
@@ -93,7 +93,10 @@ async fn the_code_says_where_to() {
     all_signals(telemetry);
     telemetry.shutdown(LONG).await.unwrap();
     for (path, headers) in receiver.received().requests.iter().chain(&other.received().requests) {
-        assert!(headers.get("x-leak").is_none(), "{path}: what the code doesn't say isn't sent");
+        assert!(
+            headers.get("x-leak").is_none(),
+            "{path}: headers of the process's environment are not sent"
+        );
     }
     let paths = |receiver: &Receiver| {
         let mut paths: Vec<_> =
@@ -110,11 +113,11 @@ async fn the_code_says_where_to() {
     assert_eq!(header["content-encoding"], "gzip");
 }
 
-/// Where variables are looked up elsewhere, a key in the process's environment goes nowhere.
+/// If variables are looked up elsewhere, a key in the process's environment is not sent.
 #[test]
-fn the_environment_is_not_asked() {
+fn the_environment_of_the_process_is_not_read() {
     let status = std::process::Command::new(std::env::current_exe().unwrap())
-        .args(["--exact", "delivery::the_code_says_where_to"])
+        .args(["--exact", "delivery::settings_in_code_are_used"])
         .env("OTEL_EXPORTER_OTLP_HEADERS", "x-leak=1")
         .env("OTEL_EXPORTER_OTLP_TRACES_HEADERS", "x-leak=2")
         .env("OTEL_EXPORTER_OTLP_ENDPOINT", "http://127.0.0.1:1")
@@ -124,9 +127,9 @@ fn the_environment_is_not_asked() {
     assert!(status.success());
 }
 
-/// Set up, recorded and ended within each kind of runtime, by `shutdown` and by dropping.
+/// Setup, recording and shutdown work in each kind of runtime, by `shutdown` and by dropping.
 #[test]
-fn any_runtime_will_do() {
+fn every_kind_of_runtime_works() {
     let multi_thread = || {
         let mut builder = tokio::runtime::Builder::new_multi_thread();
         builder.worker_threads(1).enable_all().build().unwrap()
@@ -149,7 +152,7 @@ fn any_runtime_will_do() {
             };
             let began = std::time::Instant::now();
             match runtime {
-                // In a task, where blocking would be worst.
+                // Blocking a task would do the most harm.
                 Some(runtime) => runtime
                     .block_on(async move {
                         tokio::spawn(async move {
@@ -175,7 +178,7 @@ fn any_runtime_will_do() {
     }
 }
 
-/// A receiver that is away, overwhelmed or silent for a while costs nothing.
+/// Nothing is lost while a receiver is down, overloaded or silent for a while.
 #[test]
 fn outages_lose_nothing() {
     let variables = |url: &str, protocol: &str| {
@@ -187,13 +190,13 @@ fn outages_lose_nothing() {
         ])
     };
     for protocol in ["grpc", "http/protobuf"] {
-        // Not yet there.
+        // The receiver starts later.
         let address = nowhere();
         let telemetry = variables(&format!("http://{address}"), protocol);
         spans(&telemetry, 2000);
         let mut receiver = Receiver::start_at(address);
         receiver.wait_for("all", |received| received.spans().len() == 2000);
-        // Restarted.
+        // The receiver restarts.
         receiver.stop();
         spans(&telemetry, 1500);
         receiver.resume();
@@ -207,7 +210,7 @@ fn outages_lose_nothing() {
             let all = before.spans().len() + 100;
             receiver.wait_for("all", |received| received.spans().len() == all);
         }
-        // Away in the midst of a request, of which nobody knows what became.
+        // The receiver stops during a request, whose outcome is unknown.
         receiver.set(Mood::Hangs);
         let before = receiver.received().requests.len();
         spans(&telemetry, 100);
@@ -221,9 +224,9 @@ fn outages_lose_nothing() {
     }
 }
 
-/// Log records of the exporters themselves would have to be exported again, and again.
+/// Exporting log records must not create log records that are exported in turn.
 #[test]
-fn exporting_logs_makes_no_logs() {
+fn exporting_logs_creates_no_logs() {
     use tracing_subscriber::layer::SubscriberExt;
 
     let receiver = Receiver::start();
@@ -236,7 +239,7 @@ fn exporting_logs_makes_no_logs() {
         let before = receiver.received().log_records().len();
         let subscriber = tracing_subscriber::registry()
             .with(tower_telemetry::logs::bridge(telemetry.logger_provider()));
-        // For this thread alone it would say nothing: the exporters' threads are others.
+        // A subscriber for this thread would not see events of the exporters' threads.
         let dispatch = tracing::Dispatch::new(subscriber);
         feedback::hear(dispatch.clone());
         for n in 1..=5 {
@@ -252,11 +255,11 @@ fn exporting_logs_makes_no_logs() {
             .map(|record| format!("{record:?}"))
             .collect();
         assert!(foreign.is_empty(), "{foreign:#?}");
-        assert!(feedback::heard() > 0, "there was something to keep out");
+        assert!(feedback::heard() > 0, "exporters log something");
     }
 }
 
-/// A subscriber of the whole process that can be changed.
+/// A global subscriber that can be replaced.
 mod feedback {
     use std::sync::{
         Mutex, Once, PoisonError,
@@ -274,7 +277,7 @@ mod feedback {
         ONCE.call_once(|| tracing::subscriber::set_global_default(Switch).unwrap());
     }
 
-    /// How many events of exporters were heard.
+    /// Returns the number of events of exporters.
     pub(super) fn heard() -> usize {
         HEARD.load(Ordering::Relaxed)
     }
@@ -295,7 +298,7 @@ mod feedback {
         fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
 
         fn event(&self, event: &Event<'_>) {
-            // Those of exporters; the receivers and clients of tests are in this process too.
+            // Only those of exporters: receivers and clients of tests are in this process too.
             let thread = std::thread::current();
             let name = thread.name().unwrap_or_default();
             if !name.starts_with("telemetry") && !name.starts_with("OpenTelemetry") {

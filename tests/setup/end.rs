@@ -1,4 +1,4 @@
-//! The end: within its deadline, once, and with a true report.
+//! The shutdown: within its deadline, once, and with a correct report.
 
 use std::time::{Duration, Instant};
 
@@ -16,7 +16,7 @@ use crate::{
 const SHORT: Duration = Duration::from_millis(1500);
 
 #[tokio::test]
-async fn what_is_not_delivered_is_reported() {
+async fn undelivered_telemetry_is_reported() {
     for protocol in ["grpc", "http/protobuf"] {
         let with = |url: &str| {
             telemetry(&[
@@ -38,7 +38,7 @@ async fn what_is_not_delivered_is_reported() {
             }
             let telemetry = with(&url);
             all_signals(&telemetry);
-            // More than the queue takes.
+            // More than fit into the queue.
             spans(&telemetry, 3000);
             let began = Instant::now();
             let undelivered = telemetry.shutdown(SHORT).await.unwrap_err();
@@ -56,7 +56,7 @@ async fn what_is_not_delivered_is_reported() {
     }
 }
 
-/// What arrived is not reported, what was still open is.
+/// Delivered spans are not reported, and open ones are.
 #[tokio::test]
 async fn open_spans_are_reported() {
     let receiver = Receiver::start();
@@ -71,9 +71,9 @@ async fn open_spans_are_reported() {
     assert_eq!(receiver.received().spans().len(), 10);
 }
 
-/// Several callers, one of whom gives up, and the drop after them: one end.
+/// Several callers, one of which is dropped, and the drop of the handle share one shutdown.
 #[tokio::test]
-async fn the_end_comes_once() {
+async fn concurrent_shutdowns_are_one() {
     let receiver = Receiver::start();
     let telemetry = telemetry(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
     spans(&telemetry, 100);
@@ -86,7 +86,7 @@ async fn the_end_comes_once() {
     assert_eq!(receiver.received().spans().len(), 100);
 }
 
-/// A deadline beyond the SDK's own five seconds holds too.
+/// A deadline longer than the SDK's five seconds is used.
 #[tokio::test]
 async fn a_long_deadline_is_used() {
     let receiver = Receiver::start();
@@ -97,7 +97,7 @@ async fn a_long_deadline_is_used() {
     ]);
     all_signals(&telemetry);
     let end = async {
-        // The first attempts hang for longer than a flush of the SDK waits.
+        // The first attempts last longer than a flush of the SDK.
         while receiver.received().requests.len() < 3 {
             tokio::task::yield_now().await;
         }
@@ -111,9 +111,9 @@ async fn a_long_deadline_is_used() {
 const NO_TRACES: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 const NO_LOGS: (&str, &str) = ("OTEL_LOGS_EXPORTER", "none");
 
-/// Metrics alone, with the deadline that is also the SDK's own, and the default.
+/// Only metrics, with the default deadline, which is the SDK's too.
 #[tokio::test]
-async fn metrics_that_are_not_delivered() {
+async fn undelivered_metrics_are_reported() {
     let receiver = Receiver::start();
     receiver.set(Mood::Hangs);
     let down = format!("http://{}", nowhere());
@@ -138,9 +138,9 @@ async fn metrics_that_are_not_delivered() {
     );
 }
 
-/// What is measured by a callback is waited for; what panics there is told.
+/// A slow callback is awaited, and one that panics is reported.
 #[tokio::test]
-async fn metrics_that_are_slow_to_collect() {
+async fn slow_callbacks_are_awaited() {
     let end = async |callback: fn()| {
         let receiver = Receiver::start();
         let telemetry =
@@ -156,17 +156,17 @@ async fn metrics_that_are_slow_to_collect() {
         let outcome = telemetry.shutdown(Duration::from_secs(20)).await;
         (outcome, receiver.received().metrics("slow").len())
     };
-    // Longer than the SDK waits.
+    // Longer than the SDK's timeout.
     let slow = || std::thread::sleep(Duration::from_millis(5500));
-    let (slow, panicked) = tokio::join!(end(slow), end(|| panic!("as the test wants it")));
+    let (slow, panicked) = tokio::join!(end(slow), end(|| panic!("a callback that panics")));
     assert_eq!(slow, (Ok(()), 1));
     assert!(panicked.0.unwrap_err().metrics());
     assert_eq!(panicked.1, 0);
 }
 
-/// With deltas an export that failed is lost, whatever comes after it.
+/// With delta temporality, a failed export is lost even if a later one succeeds.
 #[test]
-fn deltas_that_are_not_delivered() {
+fn undelivered_deltas_are_reported() {
     use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, metric::Data};
 
     for (refuses, complete) in [(false, true), (true, false)] {
@@ -197,9 +197,9 @@ fn deltas_that_are_not_delivered() {
     }
 }
 
-/// No deadline at all, and one that nobody waits for any more.
+/// The longest deadline, and a shutdown with it that is dropped.
 #[tokio::test]
-async fn deadlines_without_end() {
+async fn endless_deadlines() {
     let receiver = Receiver::start();
     let good = telemetry(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())]);
     spans(&good, 1);
@@ -215,9 +215,9 @@ async fn deadlines_without_end() {
     assert!(began.elapsed() < Duration::from_secs(8), "{:?}", began.elapsed());
 }
 
-/// A key in the path or the query of an endpoint is told to nobody.
+/// A key in the path or query of an endpoint is in no text.
 #[tokio::test]
-async fn a_key_in_an_endpoint_is_not_told() {
+async fn a_key_in_an_endpoint_is_not_shown() {
     let url = format!("http://{}/s3cret?key=s3cret", nowhere());
     let telemetry = telemetry(&[("OTEL_EXPORTER_OTLP_TRACES_ENDPOINT", &url)]);
     spans(&telemetry, 1);

@@ -1,9 +1,11 @@
-//! Set-up, delivery, and the end: against a receiver of OTLP in this process.
+//! Setup, delivery and shutdown, with a receiver of OTLP in this process.
 
 mod batches;
 mod delivery;
 mod end;
+mod environment;
 mod errors;
+mod floors;
 mod formats;
 mod lines;
 mod notices;
@@ -27,7 +29,7 @@ use opentelemetry::{
 };
 use tower_telemetry::{Telemetry, setup::TelemetryBuilder};
 
-/// A builder that sees these variables alone, and changes nothing for other tests.
+/// Returns a builder that reads only these variables, and installs nothing for the process.
 fn builder(variables: &[(&str, &str)]) -> TelemetryBuilder {
     let variables: HashMap<String, String> =
         variables.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect();
@@ -38,7 +40,7 @@ fn telemetry(variables: &[(&str, &str)]) -> Telemetry {
     builder(variables).build().unwrap()
 }
 
-/// Makes spans that end.
+/// Starts and ends spans.
 fn spans(telemetry: &Telemetry, count: usize) {
     let tracer = telemetry.tracer_provider().tracer("test");
     for _ in 0..count {
@@ -57,7 +59,7 @@ fn log_records(telemetry: &Telemetry, count: usize) {
     }
 }
 
-/// A span with a child, a measurement, and a log record inside of it.
+/// Records a span with a child, a measurement and a log record in it.
 fn all_signals(telemetry: &Telemetry) {
     use opentelemetry::metrics::MeterProvider;
     use tracing_subscriber::layer::SubscriberExt;

@@ -1,4 +1,4 @@
-//! The environment's variables, each one, and what they can't mean.
+//! The effects of variables that are valid.
 
 use std::{collections::BTreeMap, time::Duration};
 
@@ -27,7 +27,7 @@ use crate::{
 const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
-async fn the_resource() {
+async fn the_resource_merges_variables_code_and_defaults() {
     let uuid = |id: &str| {
         let parts: Vec<_> = id.split('-').map(str::len).collect();
         parts == [8, 4, 4, 4, 12] && id.as_bytes()[14] == b'4'
@@ -53,7 +53,7 @@ async fn the_resource() {
         (
             &[(
                 "OTEL_RESOURCE_ATTRIBUTES",
-                " service.name = other , deployment.environment.name=staging,a=b%2Cc%3D%25,d=e=f,\
+                " service.name = other , deployment.environment.name=staging,a=b%2Cc%3D%25,d=e%3Df,k%2C%20=5,\
                  service.instance.id=pod-7,",
             )],
             &[
@@ -61,6 +61,7 @@ async fn the_resource() {
                 ("deployment.environment.name", Some("staging")),
                 ("a", Some("b,c=%")),
                 ("d", Some("e=f")),
+                ("k, ", Some("5")),
                 ("service.instance.id", Some("pod-7")),
             ],
         ),
@@ -97,9 +98,9 @@ async fn the_resource() {
     assert!(name.starts_with("unknown_service:setup"), "{name}");
 }
 
-/// Where each signal goes: the path, by signal, for each set of variables.
+/// The paths of requests at two receivers, for each set of variables.
 #[tokio::test]
-async fn endpoints() {
+async fn endpoints_protocols_and_exporters() {
     let (one, other) = (Receiver::start(), Receiver::start());
     let (a, b) = (one.url(), other.url());
     let base = format!("{a}/");
@@ -156,9 +157,9 @@ async fn endpoints() {
     }
 }
 
-/// A header or a compression of one signal goes before the general one.
+/// A header or a compression of one signal overrides the general one.
 #[tokio::test]
-async fn settings_of_one_signal() {
+async fn settings_of_one_signal_override_general_ones() {
     let receiver = Receiver::start();
     let telemetry = telemetry(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
@@ -177,7 +178,7 @@ async fn settings_of_one_signal() {
 }
 
 #[test]
-fn samplers() {
+fn samplers_of_the_environment() {
     let parent = |sampled: bool| {
         let flags = if sampled { TraceFlags::SAMPLED } else { TraceFlags::default() };
         let id = TraceId::from(0x4bf9_2f35_77b3_4da6_a3ce_929d_0e0e_4736);
@@ -185,7 +186,7 @@ fn samplers() {
         let context = SpanContext::new(id, span, flags, true, TraceState::default());
         Context::new().with_remote_span_context(context)
     };
-    // Sampled: without a parent, with one that is, with one that is not.
+    // Sampled: without a parent, with a sampled one, with one that is not.
     let rows: &[(&str, &str, [bool; 3])] = &[
         ("", "", [true, true, false]),
         ("always_on", "", [true, true, true]),
@@ -209,7 +210,7 @@ fn samplers() {
             .map(|parent| tracer.start_with_context("span", &parent).span_context().is_sampled());
         assert_eq!(sampled, *expected, "{sampler} {argument}");
     }
-    // The environment goes before the code.
+    // The environment overrides the code.
     for (variables, sampled) in
         [(vec![], false), (vec![("OTEL_TRACES_SAMPLER", "always_on")], true)]
     {
@@ -224,7 +225,7 @@ fn samplers() {
 }
 
 #[tokio::test]
-async fn limits() {
+async fn span_limits() {
     let receiver = Receiver::start();
     let telemetry = telemetry(&[
         ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
@@ -251,9 +252,9 @@ async fn limits() {
     assert_eq!(span.links[0].attributes.len(), 0);
 }
 
-/// The propagator, disabled or not, is the process's. No other test here installs one.
+/// The global propagator is installed even if the SDK is disabled. No other test here installs one.
 #[tokio::test]
-async fn propagators() {
+async fn propagators_of_the_environment() {
     struct Headers(BTreeMap<String, String>);
 
     impl Injector for Headers {
@@ -295,7 +296,7 @@ async fn propagators() {
         global::get_text_map_propagator(|propagator| propagator.inject_context(&cx, &mut headers));
         assert_eq!(headers.0.keys().collect::<Vec<_>>(), *expected);
 
-        // The layers do as the propagator does.
+        // The layers use the same propagator.
         let mut service = tower::ServiceBuilder::new()
             .layer(tower_telemetry::PropagationLayer::client())
             .service_fn(|request: Request<()>| async move {
@@ -314,15 +315,15 @@ async fn propagators() {
     }
 }
 
-/// Nothing is made, nothing is measured, and layers take the short way.
+/// A disabled SDK creates no spans, and reads no other setting.
 #[test]
-fn disabled() {
+fn a_disabled_sdk_does_nothing() {
     let telemetry =
         telemetry(&[("OTEL_SDK_DISABLED", "true"), ("OTEL_METRICS_EXPORTER", "console")]);
     let span = telemetry.tracer_provider().tracer("test").start("span");
     assert!(!span.span_context().is_valid());
     drop(telemetry);
-    // Whoever switches telemetry off may do so because of a setting.
+    // An invalid setting may be the reason for disabling it.
     let variables = [
         ("OTEL_SDK_DISABLED", "true"),
         ("OTEL_TRACES_SAMPLER", "sometimes"),
@@ -334,7 +335,7 @@ fn disabled() {
     drop(builder(&unused).build().unwrap());
 }
 
-/// For a first run: the console, until the environment says where to.
+/// Prints to the console until the environment names an endpoint.
 #[test]
 fn console_by_default() {
     let receiver = Receiver::start();

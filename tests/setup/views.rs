@@ -1,4 +1,4 @@
-//! What an owner wants to see otherwise.
+//! Boundaries, attributes and limits of instruments.
 
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ fn points(received: &Received, name: &str) -> Vec<HistogramDataPoint> {
 }
 
 #[tokio::test]
-async fn boundaries_attributes_limits() {
+async fn views_change_boundaries_attributes_and_limits() {
     let receiver = Receiver::start();
     let telemetry = builder(&[("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url())])
         .with_boundaries("shop.*", [1.0, 2.0])
@@ -39,16 +39,16 @@ async fn boundaries_attributes_limits() {
     }
     let own = meter.f64_histogram("own.limited").with_boundaries(vec![7.0]).build();
     own.record(1.0, &[]);
-    // A counter has no boundaries, and stays a counter.
+    // Boundaries do not change a counter.
     meter.u64_counter("shop.orders").build().add(1, &[]);
     telemetry.shutdown(Duration::from_secs(20)).await.unwrap();
 
     let received = receiver.received();
     let bounds = |name: &str| points(&received, name)[0].explicit_bounds.clone();
     assert_eq!(bounds("shop.time"), [1.0, 2.0]);
-    assert_eq!(bounds("shop.special"), [5.0], "what is said later wins");
+    assert_eq!(bounds("shop.special"), [5.0], "the later setting overrides");
     assert_eq!(bounds("shop.limited"), [1.0, 2.0], "a limit changes no boundaries");
-    assert_eq!(bounds("own.limited"), [7.0], "nor those of the instrument");
+    assert_eq!(bounds("own.limited"), [7.0], "a limit changes no boundaries of the instrument");
     assert!(bounds("other").len() > 10);
     assert!(matches!(received.metrics("shop.orders")[0].data, Some(Data::Sum(_))));
 
@@ -57,7 +57,7 @@ async fn boundaries_attributes_limits() {
     assert_eq!(special.attributes.len(), 1);
     assert_eq!(points(&received, "shop.time").len(), 10);
     let limited = points(&received, "shop.limited");
-    assert_eq!(limited.len(), 4, "three, and one for the rest");
+    assert_eq!(limited.len(), 4, "three series, and one for the overflow");
     let is_rest = |point: &&HistogramDataPoint| {
         attribute(&point.attributes, "otel.metric.overflow").is_some()
     };

@@ -67,7 +67,7 @@ const CONVENTION: [&str; 42] = [
     "read",
     "emit",
     "series_key",
-    "builder",
+    "both_sides",
 ];
 
 #[test]

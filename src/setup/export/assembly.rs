@@ -1,4 +1,4 @@
-//! The plan carried out: what is started, and what is installed for the process.
+//! Starts what the plan asks for, and installs it for the process.
 
 use std::{mem, sync::Arc};
 
@@ -12,31 +12,32 @@ use opentelemetry_sdk::{
 };
 use tokio::sync::watch;
 
-#[cfg(any(feature = "logs", feature = "prometheus"))]
-use super::Exporter;
 use super::{
-    SetupError, Signal, TelemetryBuilder, exports::Exports, ledger::Ledger, log_target::LogTarget,
-    notice, plan::Plan, propagators::Propagator, transport::PrivateRuntime,
+    ledger::Ledger, log_target::LogTarget, pipelines::Pipelines, transport::PrivateRuntime,
 };
 #[cfg(feature = "prometheus")]
 use crate::pull::{PullReader, PullReaderBuilder};
+#[cfg(any(feature = "logs", feature = "prometheus"))]
+use crate::setup::settings::Exporter;
+use crate::setup::settings::{Plan, Propagator, SetupError, Signal, TelemetryBuilder};
+use crate::stdout::warn;
 
-/// What runs, until it is shut down.
+/// Running telemetry.
 #[derive(Debug)]
-pub(super) struct Parts {
-    pub(super) tracers: SdkTracerProvider,
-    pub(super) meters: SdkMeterProvider,
-    pub(super) loggers: SdkLoggerProvider,
-    pub(super) ledgers: Vec<Arc<Ledger>>,
-    pub(super) metrics_are_deltas: bool,
-    /// Tells exports to wait no longer.
-    pub(super) abandon: watch::Sender<bool>,
-    pub(super) runtime: Option<PrivateRuntime>,
+pub(crate) struct Parts {
+    pub(crate) tracers: SdkTracerProvider,
+    pub(crate) meters: SdkMeterProvider,
+    pub(crate) loggers: SdkLoggerProvider,
+    pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) metrics_are_deltas: bool,
+    /// Set to true, it makes pending exports fail.
+    pub(crate) abandon: watch::Sender<bool>,
+    pub(crate) runtime: Option<PrivateRuntime>,
     #[cfg(feature = "prometheus")]
-    pub(super) prometheus: crate::pull::MetricsService,
+    pub(crate) prometheus: crate::pull::MetricsService,
 }
 
-pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
+pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
     let mut plan = Plan::new(&builder)?;
     let propagator = plan.propagator.take();
     let parts = parts(&plan, &mut builder)?;
@@ -44,20 +45,22 @@ pub(super) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
     #[cfg(feature = "logs")]
     if let Some(lines) = plan.log_lines.take() {
         let is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
-        let exported = (is_exported && !plan.disabled).then_some(&parts.loggers);
+        let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
         let service = plan.resource.get(&Key::from_static_str("service.name"));
         let lines = lines.with_service_name(service.map(|name| name.to_string()));
-        lines.install(exported).map_err(|error| SetupError::setting("with_log_lines", error))?;
+        lines
+            .install(exported)
+            .map_err(|error| SetupError::setting("with_log_lines", occupied(&*error)))?;
     }
-    if builder.global {
-        if !plan.disabled {
+    if builder.is_global {
+        if !plan.is_disabled {
             global::set_meter_provider(parts.meters.clone());
             global::set_tracer_provider(parts.tracers.clone());
         }
         propagator.or(builder.propagator).unwrap_or(Propagator::W3c).install();
     }
     for warning in &plan.warnings {
-        notice::warn(warning);
+        warn(warning);
     }
     Ok(parts)
 }
@@ -80,18 +83,18 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         .with_log_processor(LogTarget);
 
     let (abandon, abandoned) = watch::channel(false);
-    let mut exports = Exports { plan, runtime: None, ledgers: Vec::new(), abandoned };
+    let mut pipelines = Pipelines { plan, runtime: None, ledgers: Vec::new(), abandoned };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::pull::MetricsService::default();
-    if !plan.disabled {
+    if !plan.is_disabled {
         for exporter in plan.exporters.get(Signal::Metrics) {
-            meters = exports.metrics(*exporter, meters)?;
+            meters = pipelines.metrics(*exporter, meters)?;
         }
         for exporter in plan.exporters.get(Signal::Traces) {
-            tracers = exports.traces(*exporter, tracers)?;
+            tracers = pipelines.traces(*exporter, tracers)?;
         }
         for exporter in plan.exporters.get(Signal::Logs) {
-            loggers = exports.logs(*exporter, loggers)?;
+            loggers = pipelines.logs(*exporter, loggers)?;
         }
         #[cfg(feature = "prometheus")]
         {
@@ -104,8 +107,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             }
         }
     }
-    let Exports { runtime, ledgers, .. } = exports;
-    // Metrics first, for what the other providers measure of themselves.
+    let Pipelines { runtime, ledgers, .. } = pipelines;
+    // The meters first, because the other providers measure themselves.
     let parts = Parts {
         meters: meters.build(),
         tracers: tracers.build(),
@@ -117,9 +120,24 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         #[cfg(feature = "prometheus")]
         prometheus,
     };
-    if plan.disabled {
-        // A provider that is shut down makes tracers, meters and loggers that do nothing.
+    if plan.is_disabled {
+        // A provider that is shut down returns no-op tracers, meters and loggers.
         let _ = (parts.tracers.shutdown(), parts.meters.shutdown(), parts.loggers.shutdown());
     }
     Ok(parts)
+}
+
+/// Says which global is taken, and what to do.
+#[cfg(feature = "logs")]
+fn occupied(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
+    let taken = if error.is::<tracing::subscriber::SetGlobalDefaultError>() {
+        "a global subscriber of `tracing`"
+    } else {
+        "a global logger of the `log` crate"
+    };
+    format!(
+        "{taken} is already installed, by an earlier `build` or by other code. Call `build` with \
+         `with_log_lines` once per process, or add the layers of `tower_telemetry::logs` to the \
+         subscriber that is installed"
+    )
 }

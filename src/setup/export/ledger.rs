@@ -1,4 +1,4 @@
-//! What was recorded, what arrived, and what the operator is told of the difference.
+//! Accounts for delivery, and tells the operator when it starts to fail and when it recovers.
 
 use std::{
     sync::{
@@ -14,33 +14,33 @@ use std::{
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::{sync::watch, time};
 
-use super::{Signal, notice};
+use crate::{setup::settings::Signal, stdout::warn};
 
-/// The accounts of one signal's way to one destination.
+/// Delivery accounting for one signal and one destination: recorded, queued, delivered, lost.
 ///
-/// The SDK's processors drop what their queue can't take, and `Ok` from them proves no delivery. So
-/// it is counted here: what came in, what is in the queue or under way, what the receiver took.
+/// The SDK's processors drop items when their queue is full, and `Ok` from them does not prove
+/// delivery.
 #[derive(Debug)]
-pub(super) struct Ledger {
+pub(crate) struct Ledger {
     signal: Signal,
     destination: String,
     capacity: u64,
     started: AtomicU64,
     recorded: AtomicU64,
     pending: AtomicU64,
-    /// Exports that are followed, of which the SDK makes one at a time.
-    under_way: AtomicU64,
+    /// Exports in progress. The SDK exports one batch at a time.
+    exporting: AtomicU64,
     closed: AtomicBool,
     delivered: AtomicU64,
-    /// Dropped by a full queue, or given up.
+    /// Items that a full queue dropped, or whose export failed.
     lost: AtomicU64,
-    /// Why the receiver takes nothing, while it takes nothing.
+    /// Why the last export failed; `None` after a success.
     outage: Mutex<Option<String>>,
     abandoned: watch::Receiver<bool>,
 }
 
 impl Ledger {
-    pub(super) fn new(
+    pub(crate) fn new(
         signal: Signal,
         destination: String,
         capacity: usize,
@@ -53,7 +53,7 @@ impl Ledger {
             started: AtomicU64::new(0),
             recorded: AtomicU64::new(0),
             pending: AtomicU64::new(0),
-            under_way: AtomicU64::new(0),
+            exporting: AtomicU64::new(0),
             closed: AtomicBool::new(false),
             delivered: AtomicU64::new(0),
             lost: AtomicU64::new(0),
@@ -62,17 +62,17 @@ impl Ledger {
         }
     }
 
-    pub(super) fn signal(&self) -> Signal {
+    pub(crate) fn signal(&self) -> Signal {
         self.signal
     }
 
-    /// Something began that will be recorded when it ends.
-    pub(super) fn start(&self) {
+    /// Counts a span that has started.
+    pub(crate) fn start(&self) {
         self.started.fetch_add(1, Relaxed);
     }
 
-    /// Something is recorded. False if the queue can't take it.
-    pub(super) fn admit(&self) -> bool {
+    /// Counts a recorded item. Returns false if the queue is full.
+    pub(crate) fn admit(&self) -> bool {
         self.recorded.fetch_add(1, Relaxed);
         let has_room = |pending: u64| (pending < self.capacity).then_some(pending + 1);
         let is_admitted = self.pending.fetch_update(Relaxed, Relaxed, has_room).is_ok();
@@ -82,62 +82,62 @@ impl Ledger {
         is_admitted
     }
 
-    /// How many are in the queue or under way.
-    pub(super) fn pending(&self) -> u64 {
+    /// Returns the number of items that are queued or being exported.
+    pub(crate) fn pending(&self) -> u64 {
         self.pending.load(Relaxed)
     }
 
-    /// How many were recorded and did not arrive.
-    pub(super) fn undelivered(&self) -> u64 {
+    /// Returns the number of items that were recorded and not delivered.
+    pub(crate) fn undelivered(&self) -> u64 {
         self.recorded.load(Relaxed).saturating_sub(self.delivered.load(Relaxed))
     }
 
-    /// How many began and have not ended.
-    pub(super) fn open(&self) -> u64 {
+    /// Returns the number of spans that have started and not ended.
+    pub(crate) fn open(&self) -> u64 {
         self.started.load(Relaxed).saturating_sub(self.recorded.load(Relaxed))
     }
 
-    /// Whether an export is under way.
-    pub(super) fn is_under_way(&self) -> bool {
-        self.under_way.load(SeqCst) > 0
+    /// Whether an export is in progress.
+    pub(crate) fn is_exporting(&self) -> bool {
+        self.exporting.load(SeqCst) > 0
     }
 
-    /// No export comes any more.
-    pub(super) fn close(&self) {
+    /// Marks that no further export will start.
+    pub(crate) fn close(&self) {
         self.closed.store(true, SeqCst);
     }
 
-    pub(super) fn is_closed(&self) -> bool {
+    pub(crate) fn is_closed(&self) -> bool {
         self.closed.load(SeqCst)
     }
 
-    /// Why the receiver took nothing, if it took nothing the last time.
-    pub(super) fn failure(&self) -> Option<String> {
+    /// Returns why the last export failed, if it failed.
+    pub(crate) fn failure(&self) -> Option<String> {
         let reason = self.outage().clone()?;
         Some(format!("{} to {}: {reason}", self.signal, self.destination))
     }
 
-    /// Follows the export of a batch to its end, or until nobody waits for it any more.
-    pub(super) async fn follow(
+    /// Awaits the export of a batch, until it ends or exports are abandoned.
+    pub(crate) async fn follow(
         &self,
         items: u64,
         export: impl Future<Output = OTelSdkResult> + Send,
     ) -> OTelSdkResult {
-        self.under_way.fetch_add(1, SeqCst);
+        self.exporting.fetch_add(1, SeqCst);
         let mut abandoned = self.abandoned.clone();
         let mut export = std::pin::pin!(export);
-        let mut patience = std::pin::pin!(time::sleep(PATIENCE));
-        let mut is_patient = true;
+        let mut notice = std::pin::pin!(time::sleep(NOTICE_DELAY));
+        let mut is_quiet = true;
         let result = loop {
             tokio::select! {
                 biased;
                 result = &mut export => break result,
                 _ = abandoned.wait_for(|abandoned| *abandoned) => {
-                    break Err(OTelSdkError::InternalFailure("given up at shutdown".to_owned()));
+                    break Err(OTelSdkError::InternalFailure("abandoned at shutdown".to_owned()));
                 }
-                () = &mut patience, if is_patient => {
-                    is_patient = false;
-                    self.fails(&format!("no success within {PATIENCE:?}"));
+                () = &mut notice, if is_quiet => {
+                    is_quiet = false;
+                    self.fails(&format!("no success within {NOTICE_DELAY:?}"));
                 }
             }
         };
@@ -152,11 +152,11 @@ impl Ledger {
                 self.fails(&error.to_string());
             }
         }
-        self.under_way.fetch_sub(1, SeqCst);
+        self.exporting.fetch_sub(1, SeqCst);
         result
     }
 
-    /// Tells of the first failure, and keeps the reason of the last.
+    /// Reports the first failure, and stores the reason of the last one.
     fn fails(&self, reason: &str) {
         if self.outage().replace(reason.to_owned()).is_some() {
             return;
@@ -164,15 +164,15 @@ impl Ledger {
         let Self { signal, destination, capacity, .. } = self;
         let text = match self.signal {
             Signal::Metrics => format!(
-                "{signal} don't arrive at {destination}: {reason}. Each interval is a new attempt; a \
-                 notice follows when they arrive"
+                "{signal} don't arrive at {destination}: {reason}. The next attempt follows \
+                 after the interval; a notice follows when they arrive"
             ),
             Signal::Traces | Signal::Logs => format!(
-                "{signal} don't arrive at {destination}: {reason}. Up to {capacity} are kept and \
-                 sent again, what is beyond is dropped; a notice follows when they arrive"
+                "{signal} don't arrive at {destination}: {reason}. Up to {capacity} are queued and \
+                 retried, more are dropped; a notice follows when they arrive"
             ),
         };
-        notice::warn(&text);
+        warn(&text);
     }
 
     fn succeeds(&self) {
@@ -185,7 +185,7 @@ impl Ledger {
             (_, 0) => ", none was lost".to_owned(),
             (_, lost) => format!(", {lost} were lost since the start"),
         };
-        notice::warn(&format!("{signal} arrive at {destination} again{lost}"));
+        warn(&format!("{signal} arrive at {destination} again{lost}"));
     }
 
     fn outage(&self) -> std::sync::MutexGuard<'_, Option<String>> {
@@ -193,6 +193,6 @@ impl Ledger {
     }
 }
 
-/// How long a receiver may take nothing before the operator is told. Shorter than what a busy one
-/// needs would cry wolf; what is wrong for good is told at once.
-const PATIENCE: Duration = Duration::from_secs(5);
+/// How long an export may last before the operator is told. A busy receiver may need some seconds;
+/// an error that is not retried is reported at once.
+const NOTICE_DELAY: Duration = Duration::from_secs(5);

@@ -1,4 +1,4 @@
-//! Batches that a breaking connection cut off, sent again.
+//! Retries batches that a broken connection cut off.
 
 use std::time::Duration;
 
@@ -11,18 +11,18 @@ use opentelemetry_sdk::{
 };
 use tokio::time;
 
-use super::otlp::Protocol;
+use crate::setup::settings::OtlpProtocol;
 
-/// An OTLP exporter that outlives its receiver's connections.
+/// An OTLP exporter that retries after a broken connection.
 ///
-/// The OTLP exporter tries again by what the receiver answers, and over HTTP also where none came.
-/// Over gRPC a connection that breaks under a request, as when a Collector is restarted, is to tonic
-/// a status UNKNOWN or INTERNAL, and those are not tried again: the batch would be lost.
+/// The inner exporter retries by the status that the receiver answers, and over HTTP also without an
+/// answer. Over gRPC, tonic reports a connection that breaks during a request (a Collector restarts)
+/// as UNKNOWN or INTERNAL. The inner exporter does not retry these, and the batch would be lost.
 #[derive(Debug)]
-pub(super) struct Reconnecting<E> {
-    pub(super) exporter: E,
-    pub(super) protocol: Protocol,
-    pub(super) patience: Duration,
+pub(crate) struct Reconnecting<E> {
+    pub(crate) exporter: E,
+    pub(crate) protocol: OtlpProtocol,
+    pub(crate) batch_timeout: Duration,
 }
 
 impl<E> Reconnecting<E> {
@@ -30,7 +30,7 @@ impl<E> Reconnecting<E> {
     where
         F: Future<Output = OTelSdkResult>,
     {
-        let mut last = OTelSdkError::Timeout(self.patience);
+        let mut last = OTelSdkError::Timeout(self.batch_timeout);
         let attempts = async {
             loop {
                 match attempt().await {
@@ -40,7 +40,7 @@ impl<E> Reconnecting<E> {
                 time::sleep(PAUSE).await;
             }
         };
-        let result = time::timeout(self.patience, attempts).await;
+        let result = time::timeout(self.batch_timeout, attempts).await;
         result.unwrap_or(Err(last))
     }
 }
@@ -48,8 +48,8 @@ impl<E> Reconnecting<E> {
 impl<E: SpanExporter> SpanExporter for Reconnecting<E> {
     async fn export(&self, batch: Vec<SpanData>) -> OTelSdkResult {
         match self.protocol {
-            Protocol::Grpc => self.until_answered(|| self.exporter.export(batch.clone())).await,
-            Protocol::HttpProtobuf => self.exporter.export(batch).await,
+            OtlpProtocol::Grpc => self.until_answered(|| self.exporter.export(batch.clone())).await,
+            OtlpProtocol::HttpProtobuf => self.exporter.export(batch).await,
         }
     }
 
@@ -95,8 +95,8 @@ impl<E: PushMetricExporter> PushMetricExporter for Reconnecting<E> {
     }
 }
 
-/// Whether no answer came. Of a status that the transport made, and only of such, the exporter adds
-/// the cause to the code: `gRPC code: Unknown: transport error: …`.
+/// Whether no answer came. The exporter appends the cause to a status only if the transport created
+/// it: `gRPC code: Unknown: transport error: …`.
 fn is_cut_off(error: &OTelSdkError) -> bool {
     let OTelSdkError::InternalFailure(text) = error else { return false };
     text.split_once("gRPC code: ").is_some_and(|(_, code)| code.contains(": "))

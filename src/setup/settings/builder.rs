@@ -1,4 +1,4 @@
-//! From the environment and the code to providers.
+//! The settings that the code makes.
 
 use std::time::Duration;
 
@@ -6,15 +6,19 @@ use opentelemetry::{Key, KeyValue, propagation::TextMapPropagator};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use super::{
-    Exporter, Otlp, SetupError, Signal, Telemetry, assembly, propagators::Propagator,
-    resource::DEPLOYMENT_ENVIRONMENT_NAME, signal::BySignal, variables::Variables, views::Views,
+    Exporter, Otlp, Signal, propagators::Propagator, resource::DEPLOYMENT_ENVIRONMENT_NAME,
+    signal::BySignal, variables::Variables, views::Views,
 };
 
-/// Sets up [`Telemetry`]: what the code says, where the environment says nothing.
+/// Sets up [`Telemetry`](crate::Telemetry) from environment variables and code.
 ///
-/// The environment comes first, because it is the word of whoever operates the program. A program
-/// that wants to hear from nobody gives [`with_variables`](Self::with_variables) a look-up that
-/// finds nothing.
+/// Environment variables override values set in code, so operators have the final say. To ignore
+/// the environment, give [`with_variables`](Self::with_variables) a look-up that finds nothing.
+///
+/// Invalid values of variables are warned of and ignored. [`with_strict_environment`] makes them
+/// errors.
+///
+/// [`with_strict_environment`]: Self::with_strict_environment
 ///
 /// # Example
 ///
@@ -35,25 +39,26 @@ use super::{
 #[derive(Debug)]
 #[must_use = "nothing is set up until `build`"]
 pub struct TelemetryBuilder {
-    pub(super) variables: Variables,
-    pub(super) attributes: Vec<KeyValue>,
-    pub(super) exporters: BySignal<Option<Vec<Exporter>>>,
-    pub(super) console_by_default: bool,
-    pub(super) otlp: Otlp,
-    pub(super) signal_otlp: BySignal<Otlp>,
-    pub(super) sampler: Option<Box<dyn ShouldSample>>,
-    pub(super) propagator: Option<Propagator>,
-    pub(super) views: Views,
-    pub(super) metric_interval: Option<Duration>,
+    pub(crate) variables: Variables,
+    pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) exporters: BySignal<Option<Vec<Exporter>>>,
+    pub(crate) console_by_default: bool,
+    pub(crate) otlp: Otlp,
+    pub(crate) signal_otlp: BySignal<Otlp>,
+    pub(crate) sampler: Option<Box<dyn ShouldSample>>,
+    pub(crate) propagator: Option<Propagator>,
+    pub(crate) views: Views,
+    pub(crate) metric_interval: Option<Duration>,
     #[cfg(feature = "logs")]
-    pub(super) log_lines: Option<crate::logs::LogFormat>,
+    pub(crate) log_lines: Option<crate::logs::LogFormat>,
     #[cfg(feature = "prometheus")]
-    pub(super) pull_reader: Option<crate::pull::PullReaderBuilder>,
-    pub(super) global: bool,
+    pub(crate) pull_reader: Option<crate::pull::PullReaderBuilder>,
+    pub(crate) is_strict: bool,
+    pub(crate) is_global: bool,
 }
 
 impl TelemetryBuilder {
-    pub(super) fn new() -> Self {
+    pub(crate) fn new() -> Self {
         Self {
             variables: Variables::of_the_process(),
             attributes: Vec::new(),
@@ -69,27 +74,28 @@ impl TelemetryBuilder {
             log_lines: None,
             #[cfg(feature = "prometheus")]
             pull_reader: None,
-            global: true,
+            is_strict: false,
+            is_global: true,
         }
     }
 
-    /// `service.name`. Default: `unknown_service:` and the program's name.
+    /// Sets `service.name`. Default: `unknown_service:` and the program's name.
     pub fn with_service_name(self, name: impl Into<String>) -> Self {
         self.with_attribute(KeyValue::new("service.name", name.into()))
     }
 
-    /// `deployment.environment.name`: `production`, `staging`, `test`, `development`, or another.
+    /// Sets `deployment.environment.name`, such as `production`, `staging`, `test` or `development`.
     pub fn with_environment(self, name: impl Into<String>) -> Self {
         self.with_attribute(KeyValue::new(DEPLOYMENT_ENVIRONMENT_NAME, name.into()))
     }
 
-    /// An attribute of the resource, such as `service.version`.
+    /// Adds an attribute to the resource, such as `service.version`.
     pub fn with_attribute(mut self, attribute: KeyValue) -> Self {
         self.attributes.push(attribute);
         self
     }
 
-    /// Where a signal goes. Default: [`Exporter::Otlp`].
+    /// Sets the exporters of a signal. Default: [`Exporter::Otlp`].
     pub fn with_exporters(
         mut self,
         signal: Signal,
@@ -97,7 +103,7 @@ impl TelemetryBuilder {
     ) -> Self {
         let chosen = self.exporters.get_mut(signal).insert(Vec::new());
         for exporter in exporters {
-            // Twice the same would send everything twice.
+            // An exporter that is added twice would send everything twice.
             if !chosen.contains(&exporter) {
                 chosen.push(exporter);
             }
@@ -105,34 +111,36 @@ impl TelemetryBuilder {
         self
     }
 
-    /// To standard output goes each signal for which neither the environment names an exporter or an
-    /// OTLP endpoint, nor the code: for a first run on a developer's machine. Log records are left
-    /// out where there are log lines (`with_log_lines`).
+    /// Prints each signal to standard output that has neither an exporter (in code or environment) nor
+    /// an OTLP endpoint in the environment: for a first run on a developer's machine.
+    ///
+    /// Log records are not printed if log lines are (`with_log_lines`). The settings of OTLP are still
+    /// checked.
     pub fn with_console_by_default(mut self) -> Self {
         self.console_by_default = true;
         self
     }
 
-    /// How OTLP exporters send.
+    /// Sets how OTLP exporters send.
     pub fn with_otlp(mut self, otlp: Otlp) -> Self {
         self.otlp = otlp;
         self
     }
 
-    /// How the OTLP exporter of one signal sends; each setting that it has goes before that of
+    /// Sets how the OTLP exporter of one signal sends. Each of its settings overrides that of
     /// [`with_otlp`](Self::with_otlp).
     pub fn with_signal_otlp(mut self, signal: Signal, otlp: Otlp) -> Self {
         *self.signal_otlp.get_mut(signal) = otlp;
         self
     }
 
-    /// Which traces are sampled. Default: what the parent says, and all that have none.
+    /// Sets the sampler. Default: follow the parent, and sample traces without a parent.
     pub fn with_sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
         self.sampler = Some(Box::new(sampler));
         self
     }
 
-    /// How context travels between processes. Default: W3C trace context and baggage.
+    /// Sets the propagator. Default: W3C trace context and baggage.
     pub fn with_propagator(
         mut self,
         propagator: impl TextMapPropagator + Send + Sync + 'static,
@@ -141,14 +149,15 @@ impl TelemetryBuilder {
         self
     }
 
-    /// How often metrics are sent. Default: each 60 seconds.
+    /// Sets how often metrics are exported. Default: every 60 seconds.
     pub fn with_metric_interval(mut self, interval: Duration) -> Self {
         self.metric_interval = Some(interval);
         self
     }
 
-    /// The boundaries of a histogram's buckets, in its unit: an instrument's name, or the beginning
-    /// of names before a `*`.
+    /// Sets the bucket boundaries of histograms, in the unit of the instrument.
+    ///
+    /// `instrument` is a name, or the beginning of names followed by `*`.
     pub fn with_boundaries(
         mut self,
         instrument: impl Into<String>,
@@ -158,10 +167,10 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Drops all attributes of an instrument but these: fewer series, and none by surprise.
+    /// Drops all attributes of an instrument except these, which leaves fewer series.
     ///
-    /// It is the attributes to keep that are named, for that is what views of the SDK know. To drop
-    /// some from what the layers of this crate measure, and keep all others, there is
+    /// The SDK's views can only name attributes to keep. To drop some attributes from the metrics of
+    /// this crate's layers, use
     /// [`without_attributes`](crate::TelemetryLayer::without_attributes).
     ///
     /// ```
@@ -183,25 +192,29 @@ impl TelemetryBuilder {
         self
     }
 
-    /// The most series that an instrument may have; what is beyond becomes one series with
-    /// `otel.metric.overflow`. Default: 2000.
+    /// Limits the number of series of an instrument. Further measurements are added to one series with
+    /// the attribute `otel.metric.overflow`. Default: 2000.
     pub fn with_cardinality_limit(mut self, instrument: impl Into<String>, limit: usize) -> Self {
         self.views.cardinality_limit(instrument.into(), limit);
         self
     }
 
-    /// Writes what `tracing` and `log` record to standard output, each line with the ids of the
-    /// trace, and exports it where `OTEL_LOGS_EXPORTER` says: installs the program's subscriber.
+    /// Installs a subscriber for `tracing` and `log`. It writes lines with the ids of the trace to
+    /// standard output, and exports log records as `OTEL_LOGS_EXPORTER` says.
     ///
-    /// `RUST_LOG` says what is recorded: a level, or levels by target (`info,shop=debug`).
-    /// Default: `info`. For a subscriber of your own see [`logs`](crate::logs).
+    /// `RUST_LOG` filters lines and records by level, or by level and target (`info,shop=debug`).
+    /// Default: `info`. To use a subscriber of your own, see [`logs`](crate::logs).
+    ///
+    /// A process has one subscriber: [`build`](Self::build) fails if another one is installed, as by
+    /// an earlier `build`.
     #[cfg(feature = "logs")]
     pub fn with_log_lines(mut self, format: crate::logs::LogFormat) -> Self {
         self.log_lines = Some(format);
         self
     }
 
-    /// Exports metrics by [`Telemetry::prometheus`], beside all other exporters.
+    /// Serves metrics by [`Telemetry::prometheus`](crate::Telemetry::prometheus), in addition to other
+    /// exporters.
     #[cfg(feature = "prometheus")]
     pub fn with_prometheus(mut self) -> Self {
         self.pull_reader.get_or_insert_with(crate::pull::PullReader::builder);
@@ -223,8 +236,10 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Looks variables up here instead of in the process's environment. (The one that the exporter
-    /// reads by itself, where nothing is said here, is `OTEL_EXPORTER_OTLP_COMPRESSION`.)
+    /// Looks variables up in this function instead of in the process's environment.
+    ///
+    /// Misspelled names are not found, because a look-up cannot be listed. If the look-up finds no
+    /// compression, the exporters themselves read `OTEL_EXPORTER_OTLP_COMPRESSION` of the process.
     ///
     /// ```
     /// # let builder = tower_telemetry::Telemetry::builder();
@@ -242,22 +257,27 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Leaves the global providers and the global propagator as they are; layers are given those of
-    /// the [`Telemetry`].
-    pub fn without_globals(mut self) -> Self {
-        self.global = false;
+    /// Fails on invalid, misspelled and unsupported `OTEL_` variables instead of warning of them: for
+    /// tests, and for checks of a deployment.
+    ///
+    /// ```
+    /// # let builder = tower_telemetry::Telemetry::builder();
+    /// let error = builder
+    ///     .with_variables(|name| (name == "OTEL_SDK_DISABLED").then(|| "1".to_owned()))
+    ///     .with_strict_environment()
+    ///     .build()
+    ///     .unwrap_err();
+    /// assert_eq!(error.variable_name(), Some("OTEL_SDK_DISABLED"));
+    /// ```
+    pub fn with_strict_environment(mut self) -> Self {
+        self.is_strict = true;
         self
     }
 
-    /// Sets it all up.
-    ///
-    /// It may be called from any thread, within any runtime or none.
-    ///
-    /// # Errors
-    ///
-    /// If a variable or a setting can't be meant, if a feature is missing for what is asked for, or
-    /// if a subscriber is installed already and `with_log_lines` wants to install one.
-    pub fn build(self) -> Result<Telemetry, SetupError> {
-        assembly::assemble(self).map(Telemetry::new)
+    /// Does not install the global providers and the global propagator. Give layers those of
+    /// [`Telemetry`](crate::Telemetry) instead.
+    pub fn without_globals(mut self) -> Self {
+        self.is_global = false;
+        self
     }
 }

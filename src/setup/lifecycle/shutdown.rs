@@ -1,4 +1,4 @@
-//! The end: everything delivered within one deadline, and what was not, told.
+//! Shuts telemetry down within one deadline, and reports what was not delivered.
 
 use std::{
     error, fmt, mem, thread,
@@ -9,12 +9,16 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::time;
 
-use super::{Signal, assembly::Parts, ledger::Ledger};
+use crate::setup::{
+    export::{Ledger, Parts},
+    settings::Signal,
+};
 
-/// What was recorded and did not arrive.
+/// Telemetry that was recorded and not delivered.
 ///
-/// What a receiver took and then rejected in part (OTLP's partial success) counts as delivered.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// Items that a receiver accepted and then rejected in part (OTLP's partial success) count as
+/// delivered.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered {
     spans: u64,
     open_spans: u64,
@@ -24,31 +28,38 @@ pub struct Undelivered {
 }
 
 impl Undelivered {
-    /// The end itself went wrong, and nothing is known.
-    pub(super) fn unknown() -> Self {
-        let reasons = vec!["the end of telemetry panicked".to_owned()];
+    /// The shutdown itself failed, so the numbers are unknown.
+    pub(crate) fn unknown() -> Self {
+        let reasons = vec!["the shutdown of telemetry panicked".to_owned()];
         Self { spans: 0, open_spans: 0, log_records: 0, metrics: true, reasons }
     }
 
-    /// How many ended spans were not delivered since the start: dropped by a full queue, refused by
-    /// the receiver, or still waiting when the deadline passed.
+    /// Returns the number of ended spans that were not delivered since the start: dropped by a full
+    /// queue, refused by the receiver, or still queued when the deadline passed.
     pub fn spans(&self) -> u64 {
         self.spans
     }
 
-    /// How many spans had not ended.
+    /// Returns the number of spans that had not ended.
     pub fn open_spans(&self) -> u64 {
         self.open_spans
     }
 
-    /// How many log records were not delivered since the start.
+    /// Returns the number of log records that were not delivered since the start.
     pub fn log_records(&self) -> u64 {
         self.log_records
     }
 
-    /// Whether the last measurements were not delivered, or, with delta temporality, any.
+    /// Whether the last metrics were not delivered; with delta temporality, whether any were not.
     pub fn metrics(&self) -> bool {
         self.metrics
+    }
+}
+
+/// Prints the sentence of `Display`, because `fn main() -> Result<(), _>` prints errors by `Debug`.
+impl fmt::Debug for Undelivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
     }
 }
 
@@ -68,12 +79,12 @@ impl fmt::Display for Undelivered {
 
 impl error::Error for Undelivered {}
 
-/// Delivers what there is and ends what runs, on a thread that may wait.
+/// Delivers what is queued and shuts all providers down. It blocks.
 ///
-/// The SDK waits for fixed times of its own; what makes all its threads return within the deadline
-/// is that exports fail once `abandon` says so.
-pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undelivered> {
-    // What is longer means the same, and would overflow.
+/// The SDK waits for fixed times. Exports fail once `abandon` is true, so all its threads return
+/// within the deadline.
+pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undelivered> {
+    // A longer deadline means the same, and would overflow.
     let deadline = deadline.min(LONGEST);
     let end = Instant::now() + deadline;
     if let Some(runtime) = &parts.runtime {
@@ -84,7 +95,7 @@ pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
         });
     }
     let rest = || end.saturating_duration_since(Instant::now()) + GRACE;
-    // What the SDK logs of its end is not exported: it would come when nothing takes it any more.
+    // What the SDK logs of its shutdown comes too late to be exported.
     let quiet = Context::enter_telemetry_suppressed_scope;
     let _quiet = quiet();
     let mut collected = true;
@@ -99,11 +110,11 @@ pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
             flush(&parts, Signal::Logs, end, || parts.loggers.force_flush());
             let _ = parts.loggers.shutdown_with_timeout(rest());
         });
-        // Without a flush before it, for each of them exports all there is.
+        // Without a flush before, because each of the two exports all series.
         let result = parts.meters.shutdown();
         let gave_up = matches!(&result, Err(error) if is_timeout(error));
         collected = result.is_ok() || gave_up;
-        // It waits for five seconds at most, and for what is measured by callbacks too.
+        // The SDK waits for five seconds at most, in which observable instruments may still be read.
         let mut limit = end;
         while gave_up && !is_closed(&parts) && Instant::now() < limit + GRACE {
             if *parts.abandon.borrow() {
@@ -114,14 +125,14 @@ pub(super) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
     });
     let undelivered = undelivered(&parts, collected);
     parts.abandon.send_replace(true);
-    if !is_closed(&parts) || parts.ledgers.iter().any(|ledger| ledger.is_under_way()) {
-        // Somebody still exports, after all: to take the runtime from under it would be a panic.
+    if !is_closed(&parts) || parts.ledgers.iter().any(|ledger| ledger.is_exporting()) {
+        // An export is still running. Dropping the runtime under it would panic, so it is leaked.
         mem::forget(parts.runtime.take());
     }
     undelivered
 }
 
-/// A flush of the SDK gives up after five seconds, whatever the deadline: it is asked again.
+/// Flushes until the deadline. The SDK gives up after five seconds, so it is asked again.
 fn flush(parts: &Parts, signal: Signal, end: Instant, flush: impl Fn() -> OTelSdkResult) {
     loop {
         let began = Instant::now();
@@ -134,12 +145,12 @@ fn flush(parts: &Parts, signal: Signal, end: Instant, flush: impl Fn() -> OTelSd
     }
 }
 
-/// Whether the last export of metrics is over, whatever became of it.
+/// Whether the last export of metrics has ended, successfully or not.
 fn is_closed(parts: &Parts) -> bool {
     of(parts, Signal::Metrics).all(|ledger| ledger.is_closed())
 }
 
-/// A provider wraps what its readers say into a text.
+/// Whether an error is a timeout. A provider turns the errors of its readers into text.
 fn is_timeout(error: &OTelSdkError) -> bool {
     match error {
         OTelSdkError::Timeout(_) => true,
@@ -153,7 +164,7 @@ fn undelivered(parts: &Parts, collected: bool) -> Result<(), Undelivered> {
     let open_spans = of(parts, Signal::Traces).map(|ledger| ledger.open()).sum();
     let log_records = of(parts, Signal::Logs).map(|ledger| ledger.undelivered()).sum();
     let is_missed = |ledger: &Ledger| {
-        // Where each export holds all there is, it is the last that counts.
+        // Unless metrics are deltas, the last export contains all earlier measurements.
         let earlier = parts.metrics_are_deltas && ledger.undelivered() > 0;
         !collected || !ledger.is_closed() || ledger.failure().is_some() || earlier
     };
@@ -169,7 +180,7 @@ fn of(parts: &Parts, signal: Signal) -> impl Iterator<Item = &Ledger> {
     parts.ledgers.iter().map(AsRef::as_ref).filter(move |ledger| ledger.signal() == signal)
 }
 
-/// What the SDK's threads need to return once their exports fail.
+/// How long the SDK's threads need to return after their exports fail.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A day.

@@ -1,4 +1,4 @@
-//! The SDK's processors and exporters, with the books kept around them.
+//! Wraps the SDK's processors and exporters to account for delivery.
 
 use std::{
     fmt,
@@ -21,12 +21,13 @@ use tokio::runtime::Handle;
 
 use super::ledger::Ledger;
 
-/// An exporter that runs within the private runtime, whoever calls it, and is followed.
+/// An exporter that runs in the private runtime, on whatever thread it is called, and reports to the
+/// ledger.
 #[derive(Debug)]
-pub(super) struct Followed<E> {
-    pub(super) exporter: E,
-    pub(super) runtime: Handle,
-    pub(super) ledger: Arc<Ledger>,
+pub(crate) struct Followed<E> {
+    pub(crate) exporter: E,
+    pub(crate) runtime: Handle,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl<E> Followed<E> {
@@ -71,7 +72,7 @@ impl<E: LogExporter> LogExporter for Followed<E> {
 
 impl<E: PushMetricExporter> PushMetricExporter for Followed<E> {
     fn export(&self, metrics: &ResourceMetrics) -> impl Future<Output = OTelSdkResult> + Send {
-        // An export holds all there is, so what is counted are exports.
+        // An export contains all series, so exports are counted.
         self.ledger.admit();
         self.follow(1, self.exporter.export(metrics))
     }
@@ -92,7 +93,7 @@ impl<E: PushMetricExporter> PushMetricExporter for Followed<E> {
 }
 
 pin_project! {
-    /// A future that is polled within a runtime: its timers and connections are that runtime's.
+    /// Polls a future inside of a runtime, which its timers and connections then use.
     struct Entered<F> {
         #[pin]
         future: F,
@@ -110,10 +111,10 @@ impl<F: Future> Future for Entered<F> {
     }
 }
 
-/// A processor that is handed no more than its queue takes, each item counted.
-pub(super) struct Counted<P> {
-    pub(super) processor: P,
-    pub(super) ledger: Arc<Ledger>,
+/// A processor that counts items, and drops those that exceed the queue of the inner processor.
+pub(crate) struct Counted<P> {
+    pub(crate) processor: P,
+    pub(crate) ledger: Arc<Ledger>,
 }
 
 impl<P> fmt::Debug for Counted<P> {

@@ -1,4 +1,4 @@
-//! The ways out of the process: exporters, and the processors and readers that feed them.
+//! Pipelines: exporters, and the processors and readers that feed them.
 
 use std::sync::Arc;
 
@@ -10,42 +10,43 @@ use opentelemetry_sdk::{
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
-    Exporter, SetupError, Signal,
-    batch::Batch,
     console::Console,
     delivery::{Counted, Followed},
     ledger::Ledger,
-    plan::Plan,
     transport::{PrivateRuntime, Transport},
 };
+use crate::setup::settings::{Batch, Exporter, Plan, SetupError, Signal};
 
-/// What exporters share.
-pub(super) struct Exports<'a> {
-    pub(super) plan: &'a Plan,
-    /// There if something is exported by OTLP.
-    pub(super) runtime: Option<PrivateRuntime>,
-    pub(super) ledgers: Vec<Arc<Ledger>>,
-    pub(super) abandoned: watch::Receiver<bool>,
+/// State that the pipelines of all signals share.
+pub(crate) struct Pipelines<'a> {
+    pub(crate) plan: &'a Plan,
+    /// Started by the first signal that is exported by OTLP.
+    pub(crate) runtime: Option<PrivateRuntime>,
+    pub(crate) ledgers: Vec<Arc<Ledger>>,
+    pub(crate) abandoned: watch::Receiver<bool>,
 }
 
-impl Exports<'_> {
-    pub(super) fn traces(
+impl Pipelines<'_> {
+    pub(crate) fn traces(
         &mut self,
         exporter: Exporter,
         builder: TracerProviderBuilder,
     ) -> Result<TracerProviderBuilder, SetupError> {
         Ok(match exporter {
             Exporter::Otlp => {
-                let Batch { delay, queue, size, patience } = self.plan.spans;
-                let (runtime, ledger) = self.open(Signal::Traces, queue)?;
+                let Batch { delay, queue_size, batch_size, timeout } = self.plan.spans;
+                let (runtime, ledger) = self.open(Signal::Traces, queue_size)?;
                 let exporter = {
                     let _entered = runtime.enter();
-                    Transport { destination: self.plan.destination(Signal::Traces), patience }
-                        .spans()?
+                    Transport {
+                        destination: self.plan.destination(Signal::Traces),
+                        batch_timeout: timeout,
+                    }
+                    .spans()?
                 };
                 let config = trace::BatchConfigBuilder::default()
-                    .with_max_queue_size(queue)
-                    .with_max_export_batch_size(size)
+                    .with_max_queue_size(queue_size)
+                    .with_max_export_batch_size(batch_size)
                     .with_scheduled_delay(delay);
                 let exporter = Followed { exporter, runtime, ledger: Arc::clone(&ledger) };
                 let processor = BatchSpanProcessor::new(exporter, config.build());
@@ -56,7 +57,7 @@ impl Exports<'_> {
         })
     }
 
-    pub(super) fn metrics(
+    pub(crate) fn metrics(
         &mut self,
         exporter: Exporter,
         builder: MeterProviderBuilder,
@@ -68,7 +69,7 @@ impl Exports<'_> {
                 let exporter = {
                     let _entered = runtime.enter();
                     let destination = self.plan.destination(Signal::Metrics);
-                    Transport { destination, patience: self.plan.metric_patience }
+                    Transport { destination, batch_timeout: self.plan.metric_timeout }
                         .metrics(self.plan.temporality)?
                 };
                 let exporter = Followed { exporter, runtime, ledger };
@@ -79,28 +80,31 @@ impl Exports<'_> {
                 let reader = PeriodicReader::builder(Console).with_interval(interval);
                 builder.with_reader(reader.build())
             }
-            // The pull endpoint has a reader of its own.
+            // `assemble` adds the reader of the pull endpoint.
             Exporter::Prometheus | Exporter::None => builder,
         })
     }
 
-    pub(super) fn logs(
+    pub(crate) fn logs(
         &mut self,
         exporter: Exporter,
         builder: LoggerProviderBuilder,
     ) -> Result<LoggerProviderBuilder, SetupError> {
         Ok(match exporter {
             Exporter::Otlp => {
-                let Batch { delay, queue, size, patience } = self.plan.log_records;
-                let (runtime, ledger) = self.open(Signal::Logs, queue)?;
+                let Batch { delay, queue_size, batch_size, timeout } = self.plan.log_records;
+                let (runtime, ledger) = self.open(Signal::Logs, queue_size)?;
                 let exporter = {
                     let _entered = runtime.enter();
-                    Transport { destination: self.plan.destination(Signal::Logs), patience }
-                        .logs()?
+                    Transport {
+                        destination: self.plan.destination(Signal::Logs),
+                        batch_timeout: timeout,
+                    }
+                    .logs()?
                 };
                 let config = logs::BatchConfigBuilder::default()
-                    .with_max_queue_size(queue)
-                    .with_max_export_batch_size(size)
+                    .with_max_queue_size(queue_size)
+                    .with_max_export_batch_size(batch_size)
                     .with_scheduled_delay(delay);
                 let exporter = Followed { exporter, runtime, ledger: Arc::clone(&ledger) };
                 let processor =
@@ -112,7 +116,7 @@ impl Exports<'_> {
         })
     }
 
-    /// The runtime, and new books for a signal.
+    /// Returns the runtime and a new ledger for a signal.
     fn open(&mut self, signal: Signal, queue: usize) -> Result<(Handle, Arc<Ledger>), SetupError> {
         let runtime = match &mut self.runtime {
             Some(runtime) => runtime,

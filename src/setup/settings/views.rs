@@ -1,14 +1,14 @@
-//! What a service's owner wants to see otherwise: boundaries, attributes, a limit of series.
+//! Views: bucket boundaries, attributes and cardinality limits of instruments.
 
 use opentelemetry::Key;
 use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, Stream};
 
 use super::SetupError;
 
-/// The settings of instruments, by name. The SDK would make a stream for each view that matches, so
-/// all that is said of an instrument is one view.
+/// The settings of instruments, by name. The SDK creates a stream for each view that matches, so all
+/// settings of an instrument are merged into one view.
 #[derive(Debug, Default)]
-pub(super) struct Views(Vec<View>);
+pub(crate) struct Views(Vec<View>);
 
 #[derive(Debug)]
 struct View {
@@ -24,15 +24,15 @@ enum Setting {
 }
 
 impl Views {
-    pub(super) fn boundaries(&mut self, instrument: String, boundaries: Vec<f64>) {
+    pub(crate) fn boundaries(&mut self, instrument: String, boundaries: Vec<f64>) {
         self.push(instrument, Setting::Boundaries(boundaries));
     }
 
-    pub(super) fn attributes(&mut self, instrument: String, keys: Vec<Key>) {
+    pub(crate) fn attributes(&mut self, instrument: String, keys: Vec<Key>) {
         self.push(instrument, Setting::Attributes(keys));
     }
 
-    pub(super) fn cardinality_limit(&mut self, instrument: String, limit: usize) {
+    pub(crate) fn cardinality_limit(&mut self, instrument: String, limit: usize) {
         self.push(instrument, Setting::CardinalityLimit(limit));
     }
 
@@ -40,8 +40,8 @@ impl Views {
         self.0.push(View { instrument, setting });
     }
 
-    /// The SDK would pass over a stream that it can't make, without a word.
-    pub(super) fn check(&self) -> Result<(), SetupError> {
+    /// Reports invalid settings, because the SDK ignores an invalid stream silently.
+    pub(crate) fn check(&self) -> Result<(), SetupError> {
         for View { instrument, setting } in &self.0 {
             let (name, stream) = match setting {
                 Setting::Boundaries(boundaries) => {
@@ -59,8 +59,8 @@ impl Views {
         Ok(())
     }
 
-    /// The stream of an instrument of which something is said. What is said later wins.
-    pub(super) fn stream(&self, instrument: &Instrument) -> Option<Stream> {
+    /// Returns the stream of an instrument that has settings. Later settings override earlier ones.
+    pub(crate) fn stream(&self, instrument: &Instrument) -> Option<Stream> {
         let mut views = self.0.iter().filter(|view| matches(&view.instrument, instrument.name()));
         let first = views.next()?;
         let mut stream = Stream::builder();
@@ -78,7 +78,7 @@ impl Views {
     }
 }
 
-/// An instrument's name, whose case is of no matter, or the beginning of names before a `*`.
+/// Compares a name, or the part of a pattern before its `*`, without regard to case.
 fn matches(pattern: &str, name: &str) -> bool {
     match pattern.strip_suffix('*') {
         Some(beginning) => {

@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 ///
 /// `tracing-log` gives all of them the target `log`, and puts theirs into the field `log.target`.
 #[derive(Debug)]
-pub(super) struct LogTarget;
+pub(crate) struct LogTarget;
 
 impl LogProcessor for LogTarget {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {

@@ -1,4 +1,4 @@
-//! The guard of what was set up.
+//! The handle of running telemetry.
 
 use std::{
     mem,
@@ -16,14 +16,20 @@ use opentelemetry_sdk::{
 };
 use tokio::sync::watch;
 
-use super::{SetupError, TelemetryBuilder, Undelivered, assembly::Parts, notice, shutdown};
-use crate::stdout;
+use super::{Undelivered, shutdown};
+use crate::{
+    setup::{
+        export::{Parts, assemble},
+        settings::{SetupError, TelemetryBuilder},
+    },
+    stdout::{self, warn},
+};
 
-/// Telemetry that is set up, and ends with this value.
+/// Running telemetry, which is shut down with this value.
 ///
-/// Keep it until the program has nothing more to record: until the server has drained. [`shutdown`]
-/// delivers what is under way and reports what was not delivered; dropping it does the same within
-/// five seconds, and warns of what was not.
+/// Hold it until the program records nothing more: until the server has finished its requests.
+/// [`shutdown`] delivers what is queued and returns what was not delivered. Dropping does the same
+/// within five seconds, and warns of what was not delivered.
 ///
 /// [`shutdown`]: Self::shutdown
 #[derive(Debug)]
@@ -36,8 +42,8 @@ pub struct Telemetry {
     prometheus: crate::pull::MetricsService,
     state: Mutex<State>,
     outcome: watch::Sender<Option<Result<(), Undelivered>>>,
-    /// Whether somebody has been given the outcome.
-    is_told: AtomicBool,
+    /// Whether `shutdown` has returned the outcome to a caller.
+    is_reported: AtomicBool,
 }
 
 #[derive(Debug)]
@@ -47,7 +53,7 @@ enum State {
     Ended,
 }
 
-/// The end is on a thread of its own, which may wait where no task may.
+/// The shutdown runs on a thread of its own, because it blocks.
 #[derive(Debug)]
 struct Ending {
     thread: Option<JoinHandle<()>>,
@@ -55,7 +61,7 @@ struct Ending {
 }
 
 impl Telemetry {
-    /// Sets up what the environment asks for.
+    /// Sets up telemetry from environment variables.
     ///
     /// # Errors
     ///
@@ -64,12 +70,12 @@ impl Telemetry {
         Self::builder().build()
     }
 
-    /// Sets up what the environment asks for, and the code where the environment says nothing.
+    /// Creates a builder, which sets up telemetry from environment variables and code.
     pub fn builder() -> TelemetryBuilder {
         TelemetryBuilder::new()
     }
 
-    pub(super) fn new(parts: Parts) -> Self {
+    pub(crate) fn new(parts: Parts) -> Self {
         stdout::begin();
         Self {
             tracers: parts.tracers.clone(),
@@ -79,29 +85,30 @@ impl Telemetry {
             prometheus: parts.prometheus.clone(),
             state: Mutex::new(State::Running(Box::new(parts))),
             outcome: watch::Sender::new(None),
-            is_told: AtomicBool::new(false),
+            is_reported: AtomicBool::new(false),
         }
     }
 
-    /// The provider of tracers; it is the global one too, unless
-    /// [`without_globals`](TelemetryBuilder::without_globals) said no.
+    /// Returns the tracer provider. It is the global one too, unless
+    /// [`without_globals`](TelemetryBuilder::without_globals) was called.
     pub fn tracer_provider(&self) -> &SdkTracerProvider {
         &self.tracers
     }
 
-    /// The provider of meters; it is the global one too.
+    /// Returns the meter provider. It is the global one too, unless
+    /// [`without_globals`](TelemetryBuilder::without_globals) was called.
     pub fn meter_provider(&self) -> &SdkMeterProvider {
         &self.meters
     }
 
-    /// The provider of loggers, for a bridge such as `logs::bridge`.
+    /// Returns the logger provider, for a bridge such as `logs::bridge`.
     pub fn logger_provider(&self) -> &SdkLoggerProvider {
         &self.loggers
     }
 
-    /// The service that answers `GET /metrics`.
+    /// Returns the service that answers `GET /metrics`.
     ///
-    /// It answers 404 where neither
+    /// It answers 404 if neither
     /// [`with_prometheus`](TelemetryBuilder::with_prometheus) nor `OTEL_METRICS_EXPORTER=prometheus`
     /// asked for it.
     #[cfg(feature = "prometheus")]
@@ -109,31 +116,30 @@ impl Telemetry {
         self.prometheus.clone()
     }
 
-    /// Delivers what is under way, and ends.
+    /// Delivers what is queued, and shuts telemetry down.
     ///
-    /// All three signals share the deadline. What is recorded from now on is lost, so this comes
-    /// last: after the server has drained. It may be called again, and from several places; all get
-    /// the outcome of the first.
+    /// All three signals share the deadline. Telemetry that is recorded from now on is lost, so call it
+    /// last. Further and concurrent calls return the outcome of the first one.
     ///
     /// # Errors
     ///
-    /// Tells what was recorded since the start and did not arrive.
+    /// Returns what was recorded since the start and not delivered.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), Undelivered> {
         self.end(deadline);
         let mut outcome = self.outcome.subscribe();
         let outcome = outcome.wait_for(Option::is_some).await;
-        self.is_told.store(true, Ordering::Relaxed);
+        self.is_reported.store(true, Ordering::Relaxed);
         outcome.ok().and_then(|outcome| outcome.clone()).unwrap_or(Ok(()))
     }
 
-    /// Waits for telemetry no longer.
-    pub(super) fn give_up(&self) {
+    /// Abandons pending exports, if the shutdown has begun.
+    pub(crate) fn give_up(&self) {
         if let State::Ending(ending) = &*self.state() {
             ending.abandon.send_replace(true);
         }
     }
 
-    /// Begins the end, once.
+    /// Begins the shutdown, unless it has begun.
     fn end(&self, deadline: Duration) {
         let mut state = self.state();
         match mem::replace(&mut *state, State::Ended) {
@@ -145,7 +151,7 @@ impl Telemetry {
                 let thread = thread::Builder::new().name("telemetry-shutdown".to_owned());
                 let thread = thread.spawn(move || finish(&shared, deadline, &outcome)).ok();
                 if thread.is_none() {
-                    // No thread can be had: then it is this one that waits.
+                    // No thread is available, so this one blocks.
                     finish(&parts, deadline, &self.outcome);
                 }
                 *state = State::Ending(Ending { thread, abandon });
@@ -159,7 +165,22 @@ impl Telemetry {
     }
 }
 
-/// Whoever waits for the outcome gets one, whatever happens here.
+impl TelemetryBuilder {
+    /// Sets telemetry up, and installs it for the process.
+    ///
+    /// It may be called on any thread, inside of a runtime or not. Invalid variables are warned of.
+    ///
+    /// # Errors
+    ///
+    /// If a setting in code is invalid or needs a feature that is off; if a variable is invalid and
+    /// [`with_strict_environment`](Self::with_strict_environment) was called; or if `with_log_lines`
+    /// was called and the process has a subscriber or a logger already.
+    pub fn build(self) -> Result<Telemetry, SetupError> {
+        assemble(self).map(Telemetry::new)
+    }
+}
+
+/// Shuts telemetry down and publishes the outcome, even after a panic.
 fn finish(
     parts: &Mutex<Option<Box<Parts>>>,
     deadline: Duration,
@@ -177,7 +198,7 @@ impl Drop for Telemetry {
         self.end(DEADLINE_OF_DROP);
         let state = mem::replace(&mut *self.state(), State::Ended);
         if let State::Ending(Ending { thread: Some(thread), abandon }) = state {
-            // A `shutdown` may have begun with a longer deadline, for which nobody waits any more.
+            // A `shutdown` may have begun with a longer deadline and been dropped since.
             let end = Instant::now() + DEADLINE_OF_DROP;
             while !thread.is_finished() && Instant::now() < end {
                 thread::sleep(Duration::from_millis(5));
@@ -185,11 +206,11 @@ impl Drop for Telemetry {
             abandon.send_replace(true);
             let _ = thread.join();
         }
-        if self.is_told.load(Ordering::Relaxed) {
+        if self.is_reported.load(Ordering::Relaxed) {
             return;
         }
         if let Some(Err(undelivered)) = &*self.outcome.borrow() {
-            notice::warn(&undelivered.to_string());
+            warn(&undelivered.to_string());
         }
     }
 }

@@ -1,4 +1,4 @@
-//! What a load balancer asks before it sends requests.
+//! The service for readiness probes.
 
 use std::{
     convert::Infallible,
@@ -15,7 +15,7 @@ use http::{Request, Response, StatusCode, header};
 use http_body_util::Full;
 use tower_service::Service;
 
-/// A service that answers a readiness probe: `200` until the process is told to end, then `503`.
+/// A service that answers a readiness probe: `200` until the process is told to stop, then `503`.
 ///
 /// In axum it is a route: `.route_service("/readyz", shutdown.readiness())`.
 #[derive(Debug, Clone, Default)]
@@ -24,12 +24,12 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Whether requests are welcome.
+    /// Whether the process has not been told to stop.
     pub fn is_ready(&self) -> bool {
         !self.is_ending.load(Ordering::Relaxed)
     }
 
-    pub(super) fn end(&self) {
+    pub(crate) fn end(&self) {
         self.is_ending.store(true, Ordering::Relaxed);
     }
 }

@@ -7,7 +7,7 @@ use opentelemetry::{
     propagation::{TextMapCompositePropagator, TextMapPropagator},
 };
 
-use super::{SetupError, variables::Variables};
+use super::{SetupError, environment::Environment};
 use crate::propagation::{Baggage, GlobalW3c, NoPropagation, TraceContext};
 
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -20,17 +20,17 @@ enum Name {
 const PROPAGATORS: [(&str, Name); 3] =
     [("tracecontext", Name::TraceContext), ("baggage", Name::Baggage), ("none", Name::None)];
 
-/// What carries context between processes.
-pub(super) enum Propagator {
-    /// Known by its type, so that layers needn't ask the global one for what they do anyway.
+/// Carries context between processes.
+pub(crate) enum Propagator {
+    /// A type of its own, because layers that find it installed inject and extract themselves.
     W3c,
     Other(Box<dyn TextMapPropagator + Send + Sync>),
 }
 
 impl Propagator {
-    /// The propagators that the environment names, if it names any; others are set in code.
-    pub(super) fn named(variables: &Variables) -> Result<Option<Self>, SetupError> {
-        let names = variables.choices("OTEL_PROPAGATORS", &PROPAGATORS)?;
+    /// Returns the propagators that the environment names.
+    pub(crate) fn named(environment: &Environment<'_>) -> Result<Option<Self>, SetupError> {
+        let names = environment.list("OTEL_PROPAGATORS", &PROPAGATORS, Name::None)?;
         let Some(mut names) = names else { return Ok(None) };
         names.sort();
         if names == [Name::TraceContext, Name::Baggage] {
@@ -47,8 +47,8 @@ impl Propagator {
         Ok(Some(Self::Other(Box::new(composite))))
     }
 
-    /// Makes it the process's.
-    pub(super) fn install(self) {
+    /// Installs it as the global propagator.
+    pub(crate) fn install(self) {
         match self {
             Self::W3c => global::set_text_map_propagator(GlobalW3c::default()),
             Self::Other(propagator) => {

@@ -1,0 +1,53 @@
+//! How spans and log records are batched: `OTEL_BSP_*`, `OTEL_BLRP_*`.
+
+use std::time::Duration;
+
+use super::{SetupError, environment::Environment};
+
+/// The settings of a batching processor.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Batch {
+    pub(crate) delay: Duration,
+    pub(crate) queue_size: usize,
+    pub(crate) batch_size: usize,
+    /// How long a batch is retried before it is dropped.
+    pub(crate) timeout: Duration,
+}
+
+impl Batch {
+    pub(crate) fn spans(environment: &Environment<'_>) -> Result<Self, SetupError> {
+        Self::read(environment, "BSP", Duration::from_secs(5))
+    }
+
+    pub(crate) fn log_records(environment: &Environment<'_>) -> Result<Self, SetupError> {
+        Self::read(environment, "BLRP", Duration::from_secs(1))
+    }
+
+    fn read(
+        environment: &Environment<'_>,
+        processor: &str,
+        default_delay: Duration,
+    ) -> Result<Self, SetupError> {
+        let name = |setting: &str| format!("OTEL_{processor}_{setting}");
+        let queue_size = environment.capacity(&name("MAX_QUEUE_SIZE"))?.unwrap_or(2048);
+        let size_name = name("MAX_EXPORT_BATCH_SIZE");
+        let expected = format!("a whole number from 1 to {queue_size}, the size of the queue");
+        let batch_size = environment.read(&size_name, &expected, |value| {
+            value.parse().ok().filter(|size| (1..=queue_size).contains(size))
+        })?;
+        let delay = environment.duration(&name("SCHEDULE_DELAY"), 0)?.unwrap_or(default_delay);
+        Ok(Self {
+            delay: delay.max(SHORTEST_DELAY),
+            queue_size,
+            batch_size: batch_size.unwrap_or(512).min(queue_size),
+            timeout: environment.timeout(&name("EXPORT_TIMEOUT"))?.unwrap_or(DEFAULT_TIMEOUT),
+        })
+    }
+}
+
+/// The SDK's thread would spin with a delay of zero.
+const SHORTEST_DELAY: Duration = Duration::from_millis(1);
+
+/// Longer than the specification's 30 seconds, so that no batch is lost while a receiver restarts or
+/// moves to another machine.
+const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -1,0 +1,30 @@
+//! The lowest floor: reads settings from code and environment, and checks them before anything starts.
+
+mod batch;
+mod builder;
+mod destination;
+mod endpoint;
+mod environment;
+mod exporter;
+mod headers;
+mod otlp;
+mod plan;
+mod propagators;
+mod resource;
+mod sampler;
+mod setup_error;
+mod signal;
+mod specification;
+mod variables;
+mod views;
+
+pub(crate) use self::{
+    batch::Batch, destination::Destination, plan::Plan, propagators::Propagator,
+};
+pub use self::{
+    builder::TelemetryBuilder,
+    exporter::Exporter,
+    otlp::{Compression, Otlp, OtlpProtocol},
+    setup_error::SetupError,
+    signal::Signal,
+};

@@ -1,0 +1,171 @@
+//! The plan: all settings, checked, before anything is started.
+
+use std::time::Duration;
+
+use opentelemetry_sdk::{
+    Resource,
+    metrics::Temporality,
+    trace::{Sampler, SpanLimits},
+};
+
+use super::{
+    Exporter, SetupError, Signal, TelemetryBuilder,
+    batch::Batch,
+    destination::{self, Destination, Sources},
+    environment::Environment,
+    propagators::Propagator,
+    resource, sampler,
+    signal::BySignal,
+    specification,
+};
+
+pub(crate) struct Plan {
+    pub(crate) is_disabled: bool,
+    pub(crate) resource: Resource,
+    /// The sampler of the environment.
+    pub(crate) sampler: Option<Sampler>,
+    /// The propagator of the environment.
+    pub(crate) propagator: Option<Propagator>,
+    pub(crate) limits: SpanLimits,
+    pub(crate) exporters: BySignal<Vec<Exporter>>,
+    /// A signal that is exported by OTLP has a destination. Others may have one.
+    destinations: BySignal<Option<Destination>>,
+    pub(crate) spans: Batch,
+    pub(crate) log_records: Batch,
+    pub(crate) metric_interval: Duration,
+    pub(crate) metric_timeout: Duration,
+    pub(crate) temporality: Temporality,
+    #[cfg(feature = "logs")]
+    pub(crate) log_lines: Option<crate::logs::LogLines>,
+    pub(crate) warnings: Vec<String>,
+}
+
+impl Plan {
+    pub(crate) fn new(builder: &TelemetryBuilder) -> Result<Self, SetupError> {
+        builder.views.check()?;
+        if builder.metric_interval.is_some_and(|interval| interval.is_zero()) {
+            let reason = "expected an interval longer than zero";
+            return Err(SetupError::setting("with_metric_interval", reason));
+        }
+        let environment = Environment::new(&builder.variables, builder.is_strict);
+        let is_disabled = environment.boolean("OTEL_SDK_DISABLED")? == Some(true);
+        let propagator = Propagator::named(&environment)?;
+        #[cfg(feature = "logs")]
+        let log_lines = log_lines(builder, &environment)?;
+        // A setting that is invalid may be the reason for switching telemetry off.
+        let environment = if is_disabled { environment.ignored() } else { environment };
+        specification::check_names(&environment)?;
+        let mut exporters = BySignal::try_new(|signal| match is_disabled {
+            true => Ok(Vec::new()),
+            false => exporters(builder, &environment, signal),
+        })?;
+        // The settings of OTLP are checked for other exporters too: a first run prints to the console.
+        let destinations = BySignal::try_new(|signal| {
+            let own = builder.signal_otlp.get(signal);
+            let general = &builder.otlp;
+            let sources = Sources { signal, environment: &environment, own, general };
+            if is_disabled { Ok(None) } else { sources.destination() }
+        })?;
+        for signal in Signal::ALL {
+            let exporters = exporters.get_mut(signal);
+            if let Some(destination) = destinations.get(signal) {
+                if exporters.contains(&Exporter::Otlp) {
+                    specification::check_proxies(&environment);
+                    destination.notices.iter().for_each(|text| environment.warn(text.clone()));
+                }
+            } else {
+                exporters.retain(|exporter| *exporter != Exporter::Otlp);
+            }
+        }
+        Ok(Self {
+            is_disabled,
+            resource: resource::resource(&environment, &builder.attributes)?,
+            sampler: sampler::sampler(&environment)?,
+            propagator,
+            limits: span_limits(&environment)?,
+            exporters,
+            destinations,
+            spans: Batch::spans(&environment)?,
+            log_records: Batch::log_records(&environment)?,
+            // Zero would export without a pause.
+            metric_interval: environment
+                .duration("OTEL_METRIC_EXPORT_INTERVAL", 1)?
+                .or(builder.metric_interval)
+                .unwrap_or(DEFAULT_METRIC_INTERVAL),
+            metric_timeout: environment
+                .timeout("OTEL_METRIC_EXPORT_TIMEOUT")?
+                .unwrap_or(DEFAULT_METRIC_TIMEOUT),
+            temporality: destination::temporality(&environment)?,
+            #[cfg(feature = "logs")]
+            log_lines,
+            warnings: environment.into_warnings(),
+        })
+    }
+
+    pub(crate) fn destination(&self, signal: Signal) -> &Destination {
+        let destination = self.destinations.get(signal).as_ref();
+        destination.expect("a signal that is exported by OTLP has a destination")
+    }
+}
+
+fn exporters(
+    builder: &TelemetryBuilder,
+    environment: &Environment<'_>,
+    signal: Signal,
+) -> Result<Vec<Exporter>, SetupError> {
+    let name = format!("OTEL_{}_EXPORTER", signal.in_variables());
+    let named = environment.list(&name, Exporter::choices(signal), Exporter::None)?;
+    let mut in_code = builder.exporters.get(signal).iter().flatten();
+    if let Some(reason) = in_code.find_map(|exporter| exporter.obstacle(signal)) {
+        return Err(SetupError::setting("with_exporters", reason));
+    }
+    if let Some(exporters) = named.or_else(|| builder.exporters.get(signal).clone()) {
+        return Ok(exporters);
+    }
+    let own = format!("OTEL_EXPORTER_OTLP_{}_ENDPOINT", signal.in_variables());
+    let has_endpoint =
+        environment.is_set(&own) || environment.is_set("OTEL_EXPORTER_OTLP_ENDPOINT");
+    Ok(vec![match builder.console_by_default && !has_endpoint {
+        #[cfg(feature = "logs")]
+        true if signal == Signal::Logs && builder.log_lines.is_some() => Exporter::None,
+        true => Exporter::Console,
+        false => Exporter::Otlp,
+    }])
+}
+
+#[cfg(feature = "logs")]
+fn log_lines(
+    builder: &TelemetryBuilder,
+    environment: &Environment<'_>,
+) -> Result<Option<crate::logs::LogLines>, SetupError> {
+    let Some(format) = builder.log_lines.clone() else { return Ok(None) };
+    let directives = environment.text("RUST_LOG")?.unwrap_or_default();
+    let levels = crate::logs::Levels::new(&directives);
+    match levels.rejected() {
+        // Otherwise the lines report what they ignore.
+        [first, ..] if builder.is_strict => Err(SetupError::variable("RUST_LOG", first.clone())),
+        _ => Ok(Some(crate::logs::LogLines::new(format, levels))),
+    }
+}
+
+fn span_limits(environment: &Environment<'_>) -> Result<SpanLimits, SetupError> {
+    let mut limits = SpanLimits::default();
+    for (name, limit) in [
+        ("OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", &mut limits.max_attributes_per_span),
+        ("OTEL_SPAN_EVENT_COUNT_LIMIT", &mut limits.max_events_per_span),
+        ("OTEL_SPAN_LINK_COUNT_LIMIT", &mut limits.max_links_per_span),
+        ("OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT", &mut limits.max_attributes_per_event),
+        ("OTEL_LINK_ATTRIBUTE_COUNT_LIMIT", &mut limits.max_attributes_per_link),
+    ] {
+        let parse = |value: &str| value.parse().ok();
+        if let Some(value) = environment.read(name, "a whole number from 0", parse)? {
+            *limit = value;
+        }
+    }
+    Ok(limits)
+}
+
+const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
+
+/// The specification's. A failed export loses no measurements: the next one contains them too.
+const DEFAULT_METRIC_TIMEOUT: Duration = Duration::from_secs(30);
