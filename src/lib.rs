@@ -33,6 +33,7 @@ pub mod propagation;
 pub mod reqwest;
 #[cfg(feature = "reqwest-middleware")]
 pub mod reqwest_middleware;
+pub mod resources;
 #[cfg(feature = "setup")]
 pub mod setup;
 pub mod span;

@@ -1,0 +1,31 @@
+//! Utilisation and saturation: the process, its runtime, connection pools, and limits.
+//!
+//! Request metrics tell that a service is slow; these tell why.
+//!
+//! - [`observe_pool`] and [`PoolTimes`]: any connection pool.
+//! - `process`: CPU time, memory, threads, files (feature `process`).
+//! - `runtime`: a tokio runtime (feature `tokio`).
+//!
+//! Pools, process and runtime are read by the thread that collects metrics, once per collection.
+//! They add nothing to a request.
+
+mod collection;
+mod pool;
+#[cfg(feature = "process")]
+mod process;
+#[cfg(feature = "process")]
+mod process_sample;
+mod resource_names;
+#[cfg(feature = "tokio")]
+mod runtime;
+#[cfg(all(feature = "tokio", tokio_unstable))]
+mod runtime_unstable;
+
+#[cfg(feature = "process")]
+pub use self::process::process;
+#[cfg(feature = "tokio")]
+pub use self::runtime::runtime;
+pub use self::{
+    collection::Observation,
+    pool::{PoolState, PoolTimes, observe_pool},
+};

@@ -1,0 +1,69 @@
+//! Names on the wire of the metrics in this folder, and the scope under which they are reported.
+
+use opentelemetry::InstrumentationScope;
+
+/// Returns the instrumentation scope: this crate, its version and the conventions it follows.
+pub(super) fn scope() -> InstrumentationScope {
+    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
+        .with_version(env!("CARGO_PKG_VERSION"))
+        .with_schema_url(SCHEMA_URL)
+        .build()
+}
+
+const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
+
+pub(super) const POOL_NAME: &str = "db.client.connection.pool.name";
+pub(super) const CONNECTION_STATE: &str = "db.client.connection.state";
+pub(super) const CONNECTION_COUNT: &str = "db.client.connection.count";
+pub(super) const CONNECTION_IDLE_MAX: &str = "db.client.connection.idle.max";
+pub(super) const CONNECTION_IDLE_MIN: &str = "db.client.connection.idle.min";
+pub(super) const CONNECTION_LIMIT: &str = "db.client.connection.limit";
+pub(super) const CONNECTION_PENDING: &str = "db.client.connection.pending_requests";
+pub(super) const CONNECTION_TIMEOUTS: &str = "db.client.connection.timeouts";
+pub(super) const CONNECTION_CREATE_TIME: &str = "db.client.connection.create_time";
+pub(super) const CONNECTION_WAIT_TIME: &str = "db.client.connection.wait_time";
+pub(super) const CONNECTION_USE_TIME: &str = "db.client.connection.use_time";
+
+#[cfg(feature = "process")]
+pub(super) mod process {
+    pub(in crate::resources) const CPU_MODE: &str = "cpu.mode";
+    pub(in crate::resources) const CPU_TIME: &str = "process.cpu.time";
+    pub(in crate::resources) const CONTEXT_SWITCHES: &str = "process.context_switches";
+    pub(in crate::resources) const CONTEXT_SWITCH_TYPE: &str = "process.context_switch.type";
+    pub(in crate::resources) const DISK_IO: &str = "process.disk.io";
+    pub(in crate::resources) const DISK_IO_DIRECTION: &str = "disk.io.direction";
+    pub(in crate::resources) const FILE_DESCRIPTOR_COUNT: &str =
+        "process.unix.file_descriptor.count";
+    pub(in crate::resources) const MEMORY_USAGE: &str = "process.memory.usage";
+    pub(in crate::resources) const MEMORY_VIRTUAL: &str = "process.memory.virtual";
+    pub(in crate::resources) const PAGING_FAULTS: &str = "process.paging.faults";
+    pub(in crate::resources) const PAGING_FAULT_TYPE: &str = "system.paging.fault.type";
+    pub(in crate::resources) const THREAD_COUNT: &str = "process.thread.count";
+    pub(in crate::resources) const UPTIME: &str = "process.uptime";
+}
+
+#[cfg(feature = "tokio")]
+pub(super) mod tokio {
+    pub(in crate::resources) const RUNTIME_NAME: &str = "tokio.runtime.name";
+    pub(in crate::resources) const WORKERS: &str = "tokio.runtime.workers";
+    pub(in crate::resources) const ALIVE_TASKS: &str = "tokio.runtime.tasks.alive";
+    pub(in crate::resources) const GLOBAL_QUEUE_DEPTH: &str = "tokio.runtime.global_queue.depth";
+    pub(in crate::resources) const BUSY_TIME: &str = "tokio.runtime.worker.busy.time";
+    pub(in crate::resources) const PARKS: &str = "tokio.runtime.worker.parks";
+}
+
+#[cfg(all(feature = "tokio", tokio_unstable))]
+pub(super) mod tokio_unstable {
+    pub(in crate::resources) const BLOCKING_THREADS: &str = "tokio.runtime.blocking.threads";
+    pub(in crate::resources) const BLOCKING_THREADS_IDLE: &str =
+        "tokio.runtime.blocking.threads.idle";
+    pub(in crate::resources) const BLOCKING_QUEUE_DEPTH: &str =
+        "tokio.runtime.blocking.queue.depth";
+    pub(in crate::resources) const LOCAL_QUEUE_DEPTH: &str = "tokio.runtime.local_queue.depth";
+    pub(in crate::resources) const SPAWNED_TASKS: &str = "tokio.runtime.tasks.spawned";
+    pub(in crate::resources) const REMOTE_SCHEDULES: &str = "tokio.runtime.remote_schedules";
+    pub(in crate::resources) const FORCED_YIELDS: &str = "tokio.runtime.forced_yields";
+    pub(in crate::resources) const POLLS: &str = "tokio.runtime.worker.polls";
+    pub(in crate::resources) const STEALS: &str = "tokio.runtime.worker.steals";
+    pub(in crate::resources) const OVERFLOWS: &str = "tokio.runtime.worker.overflows";
+}

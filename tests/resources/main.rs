@@ -1,0 +1,6 @@
+//! Pools, the process and the runtime, read back from the SDK.
+
+mod pools;
+mod process;
+mod runtime;
+mod support;
