@@ -19,6 +19,7 @@ mod attempts;
 #[cfg(feature = "axum")]
 pub mod axum;
 mod convention;
+pub mod database;
 mod end;
 mod hash_trie;
 #[cfg(feature = "logs")]

@@ -21,13 +21,15 @@ const ROOMS: [&str; 11] = [
 const SIGNALS: [&str; 3] = ["propagation", "span", "metrics"];
 
 /// Rooms beside the layers, with what they may use.
-const BESIDE: [(&str, &[&str]); 7] = [
+const BESIDE: [(&str, &[&str]); 9] = [
     ("attempts", &["observe"]),
     ("axum", &["convention"]),
+    ("database", &["hash_trie"]),
     ("logs", &[]),
     ("prometheus", &[]),
     ("reqwest", &["attempts", "convention", "observe", "telemetry"]),
     ("reqwest_middleware", &["convention", "observe", "reqwest", "telemetry"]),
+    ("resources", &[]),
     ("setup", &["logs", "percent", "prometheus", "propagation"]),
 ];
 
