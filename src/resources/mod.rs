@@ -3,6 +3,7 @@
 //! Request metrics tell that a service is slow; these tell why.
 //!
 //! - [`observe_pool`] and [`PoolTimes`]: any connection pool.
+//! - [`SaturationLayer`]: limits and queues of tower.
 //! - `process`: CPU time, memory, threads, files (feature `process`).
 //! - `runtime`: a tokio runtime (feature `tokio`).
 //!
@@ -15,11 +16,13 @@ mod pool;
 mod process;
 #[cfg(feature = "process")]
 mod process_sample;
+mod rejection;
 mod resource_names;
 #[cfg(feature = "tokio")]
 mod runtime;
 #[cfg(all(feature = "tokio", tokio_unstable))]
 mod runtime_unstable;
+mod saturation;
 
 #[cfg(feature = "process")]
 pub use self::process::process;
@@ -28,4 +31,6 @@ pub use self::runtime::runtime;
 pub use self::{
     collection::Observation,
     pool::{PoolState, PoolTimes, observe_pool},
+    rejection::SaturationFuture,
+    saturation::{Saturation, SaturationLayer},
 };

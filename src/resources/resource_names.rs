@@ -24,6 +24,12 @@ pub(super) const CONNECTION_CREATE_TIME: &str = "db.client.connection.create_tim
 pub(super) const CONNECTION_WAIT_TIME: &str = "db.client.connection.wait_time";
 pub(super) const CONNECTION_USE_TIME: &str = "db.client.connection.use_time";
 
+pub(super) const ERROR_TYPE: &str = "error.type";
+pub(super) const SERVICE_NAME: &str = "tower.service.name";
+pub(super) const SERVICE_WAITING: &str = "tower.service.waiting";
+pub(super) const SERVICE_WAIT_DURATION: &str = "tower.service.wait.duration";
+pub(super) const SERVICE_REJECTED: &str = "tower.service.rejected";
+
 #[cfg(feature = "process")]
 pub(super) mod process {
     pub(in crate::resources) const CPU_MODE: &str = "cpu.mode";

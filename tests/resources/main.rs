@@ -1,6 +1,7 @@
-//! Pools, the process and the runtime, read back from the SDK.
+//! Pools, limits, the process and the runtime, read back from the SDK.
 
 mod pools;
 mod process;
 mod runtime;
+mod saturation;
 mod support;

@@ -27,7 +27,23 @@ impl Metrics {
         points(&self.exporter.get_finished_metrics().unwrap())
     }
 
-    /// The same without kinds and units.
+    /// Collects once, and returns the sum of all measurements of a histogram in seconds.
+    pub(crate) fn sum(&self, name: &str) -> f64 {
+        self.exporter.reset();
+        self.provider.force_flush().unwrap();
+        let finished = self.exporter.get_finished_metrics().unwrap();
+        let metrics = finished.iter().flat_map(|r| r.scope_metrics()).flat_map(|s| s.metrics());
+        let sums =
+            metrics.filter(|metric| metric.name() == name).map(|metric| match metric.data() {
+                AggregatedMetrics::F64(MetricData::Histogram(histogram)) => {
+                    histogram.data_points().map(|point| point.sum()).sum::<f64>()
+                }
+                other => panic!("{other:?}"),
+            });
+        sums.sum()
+    }
+
+    /// The same as `collect`, without kinds and units.
     pub(crate) fn values(&self) -> BTreeMap<String, f64> {
         let short = |line: String| line.split(' ').next().unwrap().to_owned();
         self.collect().into_iter().map(|(line, value)| (short(line), value)).collect()
