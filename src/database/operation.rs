@@ -3,7 +3,7 @@
 use std::{borrow::Cow, error::Error, future::Future};
 
 use opentelemetry::{
-    KeyValue, StringValue,
+    Context, KeyValue, StringValue,
     trace::{SpanBuilder, SpanKind},
 };
 
@@ -156,40 +156,54 @@ impl<'a> Operation<'a> {
     /// streams and hooks; the span isn't made current.
     pub fn start(mut self) -> Running {
         let shared = &self.database.shared;
-        if opentelemetry::Context::is_current_telemetry_suppressed() {
+        if Context::is_current_telemetry_suppressed() {
             return Running::noop();
         }
-        let statement =
-            self.sql.take().map(|sql| shared.statements.statement(sql, self.is_parameterized));
-        // A summary that is given is the caller's, who keeps its cardinality low.
-        let is_label = self.summary.is_some()
-            || statement.as_ref().is_some_and(|statement| statement.is_label);
-        if let Some(Statement { text, summary, .. }) = statement {
-            self.text = self.text.or(Some(text));
-            self.summary = self.summary.or(summary);
+        let has_span = shared.spans.may_start();
+        if !has_span && shared.durations.histogram().is_none() {
+            return Running::noop();
         }
-        let mut attributes = shared.settings.attributes(self.namespace.as_ref());
+        let is_label = self.read_sql();
+        let mut labels = shared.settings.attributes(self.namespace.as_ref());
         let mut add = |key, value: &Option<StringValue>| {
-            attributes.extend(value.clone().map(|value| KeyValue::new(key, value)));
+            labels.extend(value.clone().map(|value| KeyValue::new(key, value)));
         };
         add(DB_OPERATION_NAME, &self.name);
         add(DB_COLLECTION_NAME, &self.collection);
         add(DB_STORED_PROCEDURE_NAME, &self.procedure);
         add(DB_QUERY_SUMMARY, &self.summary);
-        let name = self.span_name();
-        let mut labels = attributes.clone();
+        let span = has_span.then(|| self.span(labels.clone()));
         if !is_label {
             labels.retain(|label| label.key.as_str() != DB_QUERY_SUMMARY);
         }
-        if let Some(text) = self.text.filter(|_| shared.settings.has_query_text) {
+        Running::start(self.database, span, labels)
+    }
+
+    /// Fills in what the SQL tells, and returns whether the summary may be on the metric.
+    fn read_sql(&mut self) -> bool {
+        // A summary that is given is the caller's, who keeps its cardinality low.
+        let is_given = self.summary.is_some();
+        let Some(sql) = self.sql.take() else { return is_given };
+        let statements = &self.database.shared.statements;
+        let Statement { text, summary, is_label } =
+            statements.statement(sql, self.is_parameterized);
+        self.text = self.text.take().or(Some(text));
+        self.summary = self.summary.take().or(summary);
+        is_given || is_label
+    }
+
+    fn span(&self, mut attributes: Vec<KeyValue>) -> SpanBuilder {
+        let has_text = self.database.shared.settings.has_query_text;
+        if let Some(text) = self.text.clone().filter(|_| has_text) {
             attributes.push(KeyValue::new(DB_QUERY_TEXT, text));
         }
         if let Some(size) = self.batch_size {
             let size = i64::try_from(size).unwrap_or(i64::MAX);
             attributes.push(KeyValue::new(DB_OPERATION_BATCH_SIZE, size));
         }
-        let builder = SpanBuilder::from_name(name).with_kind(SpanKind::Client);
-        Running::start(self.database, builder.with_attributes(attributes), labels)
+        SpanBuilder::from_name(self.span_name())
+            .with_kind(SpanKind::Client)
+            .with_attributes(attributes)
     }
 
     fn span_name(&self) -> Cow<'static, str> {

@@ -1,9 +1,12 @@
 //! The tracer and the histogram of a database: given, or of the global providers.
 //!
-//! Global ones are looked up at each operation until there are some, so the order of set-up and first
-//! operation doesn't matter.
+//! Global ones are looked up until there are some, so the order of set-up and first operation doesn't
+//! matter.
 
-use std::sync::OnceLock;
+use std::sync::{
+    OnceLock,
+    atomic::{AtomicU32, Ordering},
+};
 
 use opentelemetry::{
     Context, global,
@@ -17,6 +20,8 @@ use super::attribute_names::{OPERATION_DURATION, scope};
 #[derive(Default)]
 pub(super) struct Spans {
     tracer: OnceLock<Box<dyn StartSpan>>,
+    /// Operations that came while there was no tracer.
+    without_tracer: AtomicU32,
 }
 
 impl Spans {
@@ -26,7 +31,21 @@ impl Spans {
         P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
     {
         let tracer: Box<dyn StartSpan> = Box::new(provider.tracer_with_scope(scope()));
-        Self { tracer: OnceLock::from(tracer) }
+        Self { tracer: OnceLock::from(tracer), without_tracer: AtomicU32::new(0) }
+    }
+
+    /// Returns false if there is no tracer, as far as is known.
+    ///
+    /// Only a span shows whether the global tracer makes some, so it is asked for each of the first
+    /// operations, and later now and then.
+    pub(super) fn may_start(&self) -> bool {
+        if self.tracer.get().is_some() {
+            return true;
+        }
+        // Not `fetch_add`, which costs more: a lost count only delays the next question.
+        let n = self.without_tracer.load(Ordering::Relaxed);
+        self.without_tracer.store(n.wrapping_add(1), Ordering::Relaxed);
+        n < ASK_EACH || n.is_multiple_of(ASK_AGAIN_AFTER)
     }
 
     /// Starts a child of the current span. `None`: no provider is there, or it was shut down.
@@ -111,6 +130,10 @@ fn histogram(meter: &Meter) -> Histogram<f64> {
         .with_boundaries(BOUNDARIES.to_vec())
         .build()
 }
+
+const ASK_EACH: u32 = 128;
+
+const ASK_AGAIN_AFTER: u32 = 64;
 
 /// Seconds (semantic conventions, `db.client.operation.duration`).
 const BOUNDARIES: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];

@@ -58,10 +58,14 @@ impl Running {
         Self { context: Context::current(), active: None }
     }
 
-    pub(super) fn start(database: &Database, span: SpanBuilder, labels: Vec<KeyValue>) -> Self {
+    pub(super) fn start(
+        database: &Database,
+        span: Option<SpanBuilder>,
+        labels: Vec<KeyValue>,
+    ) -> Self {
         let shared = &database.shared;
         let started_at = SystemTime::now();
-        let span = shared.spans.start(span.with_start_time(started_at));
+        let span = span.and_then(|span| shared.spans.start(span.with_start_time(started_at)));
         let is_recording = span.as_ref().is_some_and(|span| span.is_recording);
         let context = span.map_or_else(Context::current, |span| span.context);
         let is_active = is_recording || shared.durations.histogram().is_some();

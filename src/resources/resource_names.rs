@@ -73,3 +73,55 @@ pub(super) mod tokio_unstable {
     pub(in crate::resources) const STEALS: &str = "tokio.runtime.worker.steals";
     pub(in crate::resources) const OVERFLOWS: &str = "tokio.runtime.worker.overflows";
 }
+
+#[cfg(test)]
+mod tests {
+    use opentelemetry_semantic_conventions::{attribute, metric};
+
+    use super::*;
+
+    #[test]
+    fn names_are_those_of_the_conventions() {
+        let rows = [
+            (POOL_NAME, attribute::DB_CLIENT_CONNECTION_POOL_NAME),
+            (CONNECTION_STATE, attribute::DB_CLIENT_CONNECTION_STATE),
+            (CONNECTION_COUNT, metric::DB_CLIENT_CONNECTION_COUNT),
+            (CONNECTION_IDLE_MAX, metric::DB_CLIENT_CONNECTION_IDLE_MAX),
+            (CONNECTION_IDLE_MIN, metric::DB_CLIENT_CONNECTION_IDLE_MIN),
+            (CONNECTION_PENDING, metric::DB_CLIENT_CONNECTION_PENDING_REQUESTS),
+            (CONNECTION_TIMEOUTS, metric::DB_CLIENT_CONNECTION_TIMEOUTS),
+            (CONNECTION_CREATE_TIME, metric::DB_CLIENT_CONNECTION_CREATE_TIME),
+            (CONNECTION_WAIT_TIME, metric::DB_CLIENT_CONNECTION_WAIT_TIME),
+            (CONNECTION_USE_TIME, metric::DB_CLIENT_CONNECTION_USE_TIME),
+            // The published constants don't have it yet.
+            (CONNECTION_LIMIT, "db.client.connection.limit"),
+            (ERROR_TYPE, attribute::ERROR_TYPE),
+        ];
+        for (ours, published) in rows {
+            assert_eq!(ours, published);
+        }
+    }
+
+    #[cfg(feature = "process")]
+    #[test]
+    fn names_of_the_process_are_those_of_the_conventions() {
+        let rows = [
+            (process::CPU_MODE, attribute::CPU_MODE),
+            (process::CPU_TIME, metric::PROCESS_CPU_TIME),
+            (process::CONTEXT_SWITCHES, metric::PROCESS_CONTEXT_SWITCHES),
+            (process::CONTEXT_SWITCH_TYPE, attribute::PROCESS_CONTEXT_SWITCH_TYPE),
+            (process::DISK_IO, metric::PROCESS_DISK_IO),
+            (process::DISK_IO_DIRECTION, attribute::DISK_IO_DIRECTION),
+            (process::FILE_DESCRIPTOR_COUNT, metric::PROCESS_UNIX_FILE_DESCRIPTOR_COUNT),
+            (process::MEMORY_USAGE, metric::PROCESS_MEMORY_USAGE),
+            (process::MEMORY_VIRTUAL, metric::PROCESS_MEMORY_VIRTUAL),
+            (process::PAGING_FAULTS, metric::PROCESS_PAGING_FAULTS),
+            (process::PAGING_FAULT_TYPE, attribute::SYSTEM_PAGING_FAULT_TYPE),
+            (process::THREAD_COUNT, metric::PROCESS_THREAD_COUNT),
+            (process::UPTIME, metric::PROCESS_UPTIME),
+        ];
+        for (ours, published) in rows {
+            assert_eq!(ours, published);
+        }
+    }
+}
