@@ -11,9 +11,9 @@ use opentelemetry::{
 use super::{
     Operation, Outcome,
     attribute_names::{DB_NAMESPACE, DB_SYSTEM_NAME, SERVER_ADDRESS, SERVER_PORT},
+    dialect::Dialect,
     providers::{Durations, Spans},
     statements::Statements,
-    tokens::Dialect,
 };
 
 /// A database, as its client's telemetry describes it.

@@ -119,6 +119,7 @@
 
 mod attribute_names;
 mod client;
+mod dialect;
 mod instrumented;
 mod keywords;
 mod operation;

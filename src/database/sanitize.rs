@@ -1,6 +1,9 @@
 //! Query texts without the values in them.
 
-use super::tokens::{Dialect, Kind, Token, Tokens};
+use super::{
+    dialect::Dialect,
+    tokens::{Kind, Token, Tokens},
+};
 
 /// Replaces each literal by `?`, and drops comments, which may carry ids.
 ///

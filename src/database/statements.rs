@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use opentelemetry::StringValue;
 
-use super::{sanitize::sanitized, summary::summary, tokens::Dialect};
+use super::{dialect::Dialect, sanitize::sanitized, summary::summary};
 use crate::hash_trie::HashTrie;
 
 /// What is recorded of a query text.

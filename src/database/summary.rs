@@ -1,8 +1,9 @@
 //! Summaries of SQL: its operations and their targets, in order, and never a value.
 
 use super::{
+    dialect::Dialect,
     keywords::{Operation, ends_tables, is, is_before_target, is_object_kind, operation},
-    tokens::{Dialect, Kind, Token, Tokens},
+    tokens::{Kind, Token, Tokens},
 };
 
 /// Returns the summary of `sql`, which is empty where no operation is known.

@@ -1,5 +1,7 @@
 //! SQL, cut into tokens: as much of its grammar as tells names from values.
 
+use super::dialect::Dialect;
+
 /// A piece of SQL. White space and comments are no tokens.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Token<'a> {
@@ -20,54 +22,6 @@ pub(super) enum Kind {
     /// `$1`, `?`, `:name`, `@name`.
     Placeholder,
     Symbol,
-}
-
-/// How a database reads what the SQL standard leaves open.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) struct Dialect {
-    /// Whether a backslash escapes a quote in a string. `None`: not known.
-    backslash_escapes: Option<bool>,
-    /// Whether double quotes are those of names in every position.
-    pub(super) has_quoted_names: bool,
-    /// Whether `#` begins a comment.
-    has_hash_comments: bool,
-}
-
-impl Dialect {
-    /// Returns the dialect of a `db.system.name`.
-    pub(super) fn of(system: &str) -> Self {
-        match system {
-            "mysql" | "mariadb" => Self {
-                backslash_escapes: Some(true),
-                has_quoted_names: false,
-                has_hash_comments: true,
-            },
-            "clickhouse" => Self {
-                backslash_escapes: Some(true),
-                has_quoted_names: true,
-                has_hash_comments: false,
-            },
-            "postgresql"
-            | "cockroachdb"
-            | "oracle.db"
-            | "ibm.db2"
-            | "microsoft.sql_server"
-            | "trino" => Self {
-                backslash_escapes: Some(false),
-                has_quoted_names: true,
-                has_hash_comments: false,
-            },
-            // SQLite takes double quotes for a string where no column has the name.
-            "sqlite" => Self {
-                backslash_escapes: Some(false),
-                has_quoted_names: false,
-                has_hash_comments: false,
-            },
-            _ => {
-                Self { backslash_escapes: None, has_quoted_names: false, has_hash_comments: false }
-            }
-        }
-    }
 }
 
 /// The tokens of a statement.
@@ -135,6 +89,12 @@ impl<'a> Tokens<'a> {
 
     /// Skips a quoted text, of which `at` is the first quote. A doubled quote is one in the text.
     fn skip_quoted(&mut self, quote: u8, backslash_escapes: Option<bool>) {
+        let is_tripled = self.peek(1) == quote && self.peek(2) == quote;
+        if is_tripled && backslash_escapes.is_none() {
+            // It has another end in some dialects, and the dialect isn't known.
+            self.at = self.sql.len();
+            return;
+        }
         self.at += 1;
         loop {
             match self.peek(0) {
@@ -161,6 +121,21 @@ impl<'a> Tokens<'a> {
         Kind::Literal
     }
 
+    /// Oracle's `q'[it's]'`, of which `at` is the quote.
+    fn oracle_string(&mut self) -> Kind {
+        self.at += 1;
+        let close = match self.sql[self.at..].chars().next() {
+            Some('[') => "]'".to_owned(),
+            Some('(') => ")'".to_owned(),
+            Some('{') => "}'".to_owned(),
+            Some('<') => ">'".to_owned(),
+            Some(delimiter) => format!("{delimiter}'"),
+            None => return Kind::Literal,
+        };
+        self.skip_past(&close);
+        Kind::Literal
+    }
+
     fn quoted_name(&mut self, quote: u8) -> Kind {
         // MySQL's strings may have double quotes, and escapes then.
         let escapes = if quote == b'"' && !self.dialect.has_quoted_names {
@@ -180,6 +155,9 @@ impl<'a> Tokens<'a> {
         let is_prefix = prefix.len() <= 2 || prefix.starts_with('_');
         if self.peek(0) != b'\'' || !is_prefix {
             return Kind::Word;
+        }
+        if ["q", "nq"].iter().any(|oracle| prefix.eq_ignore_ascii_case(oracle)) {
+            return self.oracle_string();
         }
         let escapes = if prefix.eq_ignore_ascii_case("e") {
             Some(true)
@@ -303,6 +281,9 @@ mod tests {
             ("mysql", "\"a\\\" b\" @c @@d", "q:\"a\\\" b\" p:@c p:@@d"),
             ("microsoft.sql_server", "[a b].[c]", "q:[a b] s:. q:[c]"),
             ("unknown", "'a\\' b' c", "l:'a\\' b' c"),
+            ("unknown", "'' a '''b'c''' d", "l:'' w:a l:'''b'c''' d"),
+            ("oracle.db", "q'[a'b]' nQ'!a'b!' c", "l:q'[a'b]' l:nQ'!a'b!' w:c"),
+            ("oracle.db", "q'", "l:q'"),
             // What doesn't end reaches to the end.
             ("postgresql", "a 'b c", "w:a l:'b c"),
             ("postgresql", "a $$b c", "w:a l:$$b c"),

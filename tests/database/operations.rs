@@ -12,7 +12,8 @@ use opentelemetry::{
     Context,
     trace::{TraceContextExt, Tracer, TracerProvider},
 };
-use tower_telemetry::database::{Operation, Outcome};
+use opentelemetry_sdk::trace::SdkTracerProvider;
+use tower_telemetry::database::{Database, Operation, Outcome};
 
 use crate::support::Telemetry;
 
@@ -269,6 +270,39 @@ async fn the_span_is_current_while_the_operation_runs() {
     let ids: Vec<_> = spans.iter().map(|span| span.span_context.span_id()).take(2).collect();
     assert_eq!(ids, [in_future, in_closure]);
     assert!(spans.iter().take(3).all(|span| span.parent_span_id == request_id));
+}
+
+/// Threads that run operations to their end, drop them, and let them fail: none is lost, none counted
+/// twice.
+#[test]
+fn a_storm_is_counted_exactly() {
+    let telemetry = Telemetry::new();
+    let database = Database::new("redis").with_meter_provider(&telemetry.meters);
+    let database = database.with_tracer_provider(&SdkTracerProvider::builder().build());
+    let (threads, operations) = (4, 25_000);
+    std::thread::scope(|scope| {
+        for _ in 0..threads {
+            scope.spawn(|| {
+                for n in 0..operations {
+                    let get = || database.operation("GET");
+                    match n % 10 {
+                        0 | 3 => drop(get().start()),
+                        6 => drop(get().instrument(pending::<Result<(), io::Error>>())),
+                        9 => get().start().finish(Outcome::error("timeout")),
+                        _ => get().run(|| Ok::<_, io::Error>(())).unwrap(),
+                    }
+                }
+            });
+        }
+    });
+    let get = "db.operation.name=GET, db.system.name=redis";
+    let all = threads * operations;
+    let expected = [
+        (get.to_owned(), all * 6 / 10),
+        (format!("{get}, error.type=cancelled"), all * 3 / 10),
+        (format!("{get}, error.type=timeout"), all / 10),
+    ];
+    assert_eq!(telemetry.durations(), expected);
 }
 
 #[test]

@@ -91,6 +91,7 @@ fn literal() -> impl Strategy<Value = String> {
         format!("N'{SECRET}'"),
         format!("E'{SECRET}'"),
         format!("x'{SECRET}'"),
+        format!("q'[it's {SECRET}]'"),
         format!("'; SELECT * FROM {SECRET}; --'"),
         format!("0x7{SECRET}"),
         format!("1{SECRET}"),
