@@ -4,6 +4,7 @@
 //!
 //! - [`observe_pool`] and [`PoolTimes`]: any connection pool.
 //! - [`SaturationLayer`]: limits and queues of tower.
+//! - [`ServerConnectionsLayer`]: connections of a server.
 //! - `process`: CPU time, memory, threads, files (feature `process`).
 //! - `runtime`: a tokio runtime (feature `tokio`).
 //!
@@ -11,6 +12,7 @@
 //! They add nothing to a request.
 
 mod collection;
+mod lazy_instruments;
 mod pool;
 #[cfg(feature = "process")]
 mod process;
@@ -23,6 +25,7 @@ mod runtime;
 #[cfg(all(feature = "tokio", tokio_unstable))]
 mod runtime_unstable;
 mod saturation;
+mod server_connections;
 
 #[cfg(feature = "process")]
 pub use self::process::process;
@@ -33,4 +36,8 @@ pub use self::{
     pool::{PoolState, PoolTimes, observe_pool},
     rejection::SaturationFuture,
     saturation::{Saturation, SaturationLayer},
+    server_connections::{
+        OpenConnection, ServerConnection, ServerConnectionFuture, ServerConnections,
+        ServerConnectionsLayer,
+    },
 };

@@ -24,6 +24,10 @@ pub(super) const CONNECTION_CREATE_TIME: &str = "db.client.connection.create_tim
 pub(super) const CONNECTION_WAIT_TIME: &str = "db.client.connection.wait_time";
 pub(super) const CONNECTION_USE_TIME: &str = "db.client.connection.use_time";
 
+pub(super) const SERVER_OPEN_CONNECTIONS: &str = "http.server.open_connections";
+pub(super) const SERVER_CONNECTION_DURATION: &str = "http.server.connection.duration";
+pub(super) const SERVER_PORT: &str = "server.port";
+
 pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const SERVICE_NAME: &str = "tower.service.name";
 pub(super) const SERVICE_WAITING: &str = "tower.service.waiting";
@@ -96,6 +100,7 @@ mod tests {
             // The published constants don't have it yet.
             (CONNECTION_LIMIT, "db.client.connection.limit"),
             (ERROR_TYPE, attribute::ERROR_TYPE),
+            (SERVER_PORT, attribute::SERVER_PORT),
         ];
         for (ours, published) in rows {
             assert_eq!(ours, published);

@@ -2,22 +2,24 @@
 
 use std::{
     fmt,
-    sync::{Arc, OnceLock},
+    sync::Arc,
     task::{Context, Poll, ready},
     time::{Duration, Instant},
 };
 
 use opentelemetry::{
-    KeyValue, StringValue, global,
+    KeyValue, StringValue,
     metrics::{Counter, Histogram, Meter, MeterProvider, UpDownCounter},
 };
 use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    SaturationFuture, rejection,
+    SaturationFuture,
+    lazy_instruments::LazyInstruments,
+    rejection,
     resource_names::{
-        ERROR_TYPE, SERVICE_NAME, SERVICE_REJECTED, SERVICE_WAIT_DURATION, SERVICE_WAITING, scope,
+        ERROR_TYPE, SERVICE_NAME, SERVICE_REJECTED, SERVICE_WAIT_DURATION, SERVICE_WAITING,
     },
 };
 
@@ -77,7 +79,12 @@ impl SaturationLayer {
     /// Creates a layer for a service of this name, the value of `tower.service.name`.
     pub fn new(name: impl Into<StringValue>) -> Self {
         let name = KeyValue::new(SERVICE_NAME, Arc::<str>::from(name.into().as_str()));
-        Self { shared: Arc::new(Shared { name, instruments: OnceLock::new() }) }
+        Self {
+            shared: Arc::new(Shared {
+                name,
+                instruments: LazyInstruments::of_global(Instruments::new),
+            }),
+        }
     }
 
     /// Uses this provider instead of the global one, which is looked up at the first request.
@@ -89,9 +96,8 @@ impl SaturationLayer {
     where
         P: MeterProvider + ?Sized,
     {
-        let instruments = Instruments::new(&provider.meter_with_scope(scope()));
-        let shared =
-            Shared { name: self.shared.name.clone(), instruments: OnceLock::from(instruments) };
+        let instruments = LazyInstruments::of(provider, Instruments::new);
+        let shared = Shared { name: self.shared.name.clone(), instruments };
         Self { shared: Arc::new(shared) }
     }
 }
@@ -224,7 +230,7 @@ impl Drop for Wait {
 /// What all services of a layer share.
 pub(super) struct Shared {
     name: KeyValue,
-    instruments: OnceLock<Instruments>,
+    instruments: LazyInstruments<Instruments>,
 }
 
 struct Instruments {
@@ -234,29 +240,15 @@ struct Instruments {
 }
 
 impl Shared {
-    /// Returns the instruments. `None`: no global provider is installed yet.
-    fn instruments(&self) -> Option<&Instruments> {
-        if let Some(instruments) = self.instruments.get() {
-            return Some(instruments);
-        }
-        let provider = global::meter_provider();
-        // The API's own no-op provider is the one without any state.
-        if size_of_val(&*provider) == 0 {
-            return None;
-        }
-        let new = || Instruments::new(&provider.meter_with_scope(scope()));
-        Some(self.instruments.get_or_init(new))
-    }
-
     /// Returns whether there is somebody to count for.
     fn count_waiting(&self, n: i64) -> bool {
-        let Some(instruments) = self.instruments() else { return false };
+        let Some(instruments) = self.instruments.get() else { return false };
         instruments.waiting.add(n, std::slice::from_ref(&self.name));
         true
     }
 
     fn record_wait(&self, time: Duration, kind: Option<StringValue>) {
-        let Some(instruments) = self.instruments() else { return };
+        let Some(instruments) = self.instruments.get() else { return };
         let seconds = time.as_secs_f64();
         match kind {
             None => instruments.wait.record(seconds, std::slice::from_ref(&self.name)),
@@ -265,7 +257,7 @@ impl Shared {
     }
 
     pub(super) fn count_rejected(&self, kind: StringValue) {
-        let Some(instruments) = self.instruments() else { return };
+        let Some(instruments) = self.instruments.get() else { return };
         instruments.rejected.add(1, &self.attributes(kind));
     }
 

@@ -1,5 +1,6 @@
-//! Pools, limits, the process and the runtime, read back from the SDK.
+//! Pools, limits, connections, the process and the runtime, read back from the SDK.
 
+mod connections;
 mod global;
 mod pools;
 mod process;

@@ -11,7 +11,7 @@ use std::{
 
 use tower_telemetry::resources;
 
-use crate::support::Metrics;
+use crate::support::{Metrics, QUIET};
 
 #[test]
 fn every_name_has_its_kind_and_unit() {
@@ -81,7 +81,8 @@ fn context_switches_are_those_of_all_threads() {
 }
 
 #[test]
-fn memory_threads_files_and_uptime_are_those_of_ps_and_proc() {
+fn memory_threads_and_uptime_are_those_of_ps_and_proc() {
+    let _quiet = QUIET.blocking_write();
     let metrics = Metrics::new();
     resources::process(&metrics.provider);
     let ballast = black_box(vec![1_u8; 64 << 20]);
@@ -111,6 +112,7 @@ fn memory_threads_files_and_uptime_are_those_of_ps_and_proc() {
 
 #[test]
 fn file_descriptors_are_counted() {
+    let _quiet = QUIET.blocking_write();
     let metrics = Metrics::new();
     resources::process(&metrics.provider);
     let count = || metrics.values()["process.unix.file_descriptor.count{}"];
