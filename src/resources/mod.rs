@@ -5,13 +5,20 @@
 //! - [`observe_pool`] and [`PoolTimes`]: any connection pool.
 //! - [`SaturationLayer`]: limits and queues of tower.
 //! - [`ServerConnectionsLayer`]: connections of a server.
+//! - `ClientConnections`: connections of a client of hyper-util (feature `hyper`).
 //! - `process`: CPU time, memory, threads, files (feature `process`).
 //! - `runtime`: a tokio runtime (feature `tokio`).
 //!
 //! Pools, process and runtime are read by the thread that collects metrics, once per collection.
 //! They add nothing to a request.
 
+#[cfg(feature = "hyper")]
+mod client_connections;
 mod collection;
+#[cfg(feature = "hyper")]
+mod counted_connector;
+#[cfg(feature = "hyper")]
+mod counted_requests;
 mod lazy_instruments;
 mod pool;
 #[cfg(feature = "process")]
@@ -31,6 +38,12 @@ mod server_connections;
 pub use self::process::process;
 #[cfg(feature = "tokio")]
 pub use self::runtime::runtime;
+#[cfg(feature = "hyper")]
+pub use self::{
+    client_connections::ClientConnections,
+    counted_connector::{Connecting, CountedConnector, CountedIo},
+    counted_requests::{CountedBody, CountedRequest, CountedRequests},
+};
 pub use self::{
     collection::Observation,
     pool::{PoolState, PoolTimes, observe_pool},

@@ -34,6 +34,17 @@ pub(super) const SERVICE_WAITING: &str = "tower.service.waiting";
 pub(super) const SERVICE_WAIT_DURATION: &str = "tower.service.wait.duration";
 pub(super) const SERVICE_REJECTED: &str = "tower.service.rejected";
 
+#[cfg(feature = "hyper")]
+pub(super) mod client {
+    pub(in crate::resources) const CONNECTION_DURATION: &str = "http.client.connection.duration";
+    pub(in crate::resources) const CONNECTION_REUSED: &str = "http.client.connection.reused";
+    pub(in crate::resources) const CONNECTION_STATE: &str = "http.connection.state";
+    pub(in crate::resources) const CONNECTION_WAIT_TIME: &str = "http.client.connection.wait_time";
+    pub(in crate::resources) const OPEN_CONNECTIONS: &str = "http.client.open_connections";
+    pub(in crate::resources) const SERVER_ADDRESS: &str = "server.address";
+    pub(in crate::resources) use super::SERVER_PORT;
+}
+
 #[cfg(feature = "process")]
 pub(super) mod process {
     pub(in crate::resources) const CPU_MODE: &str = "cpu.mode";
@@ -101,6 +112,20 @@ mod tests {
             (CONNECTION_LIMIT, "db.client.connection.limit"),
             (ERROR_TYPE, attribute::ERROR_TYPE),
             (SERVER_PORT, attribute::SERVER_PORT),
+        ];
+        for (ours, published) in rows {
+            assert_eq!(ours, published);
+        }
+    }
+
+    #[cfg(feature = "hyper")]
+    #[test]
+    fn names_of_clients_are_those_of_the_conventions() {
+        let rows = [
+            (client::CONNECTION_DURATION, metric::HTTP_CLIENT_CONNECTION_DURATION),
+            (client::OPEN_CONNECTIONS, metric::HTTP_CLIENT_OPEN_CONNECTIONS),
+            (client::CONNECTION_STATE, attribute::HTTP_CONNECTION_STATE),
+            (client::SERVER_ADDRESS, attribute::SERVER_ADDRESS),
         ];
         for (ours, published) in rows {
             assert_eq!(ours, published);
