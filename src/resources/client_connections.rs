@@ -185,11 +185,11 @@ impl Connection {
             state.is_open = false;
             state.active > 0
         };
-        self.shared.count(if was_active { ACTIVE } else { IDLE }, -1);
         if let Some(instruments) = self.shared.instruments() {
             let seconds = self.shared.opened.elapsed().as_secs_f64();
             instruments.duration.record(seconds, &self.shared.attributes);
         }
+        self.shared.count(if was_active { ACTIVE } else { IDLE }, -1);
     }
 
     pub(super) fn is(&self, other: &Self) -> bool {

@@ -142,8 +142,8 @@ impl Drop for OpenConnection {
         let Some(Counted { layer, since }) = self.counted.take() else { return };
         let Some(instruments) = layer.instruments.get() else { return };
         let attributes = layer.port.as_slice();
-        instruments.open.add(-1, attributes);
         instruments.duration.record(since.elapsed().as_secs_f64(), attributes);
+        instruments.open.add(-1, attributes);
     }
 }
 
