@@ -91,7 +91,7 @@ impl Database {
 
     /// Reads the outcome of a failed operation from its error, such as the SQLSTATE in it.
     ///
-    /// Where `classify` returns `None`, the error type is the name of the error's type.
+    /// If `classify` returns `None`, the error type is the name of the error's type.
     ///
     /// # Example
     ///
@@ -113,8 +113,8 @@ impl Database {
         self.change(|settings| settings.classify = Some(Arc::new(classify)))
     }
 
-    /// Uses this provider instead of the global one, which is looked up at the first operations, and
-    /// now and then as long as there is none.
+    /// Uses this provider instead of the global one, which is looked up at the first operations,
+    /// and now and then as long as there is none.
     #[must_use]
     pub fn with_tracer_provider<P>(self, provider: &P) -> Self
     where
@@ -125,8 +125,8 @@ impl Database {
         Self::of(settings.clone(), Arc::new(Spans::of(provider)), Arc::clone(durations))
     }
 
-    /// Uses this provider instead of the global one, which is looked up at the first operations, and
-    /// now and then as long as there is none.
+    /// Uses this provider instead of the global one, which is looked up at the first operations,
+    /// and now and then as long as there is none.
     ///
     /// A global provider without any state, as a type of your own that forwards to a `static`, is
     /// taken for none: give it here.

@@ -1,8 +1,8 @@
 //! The words of SQL that matter for a summary.
 
-/// What a statement, or a part of one, does with the names in it.
+/// How a statement, or a part of one, uses the names in it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Operation {
+pub(super) enum StatementKind {
     Select,
     Insert,
     Update,
@@ -24,27 +24,27 @@ pub(super) enum Operation {
     Joins,
 }
 
-/// Returns what the statement does that begins with this word.
-pub(super) fn operation(word: &str) -> Option<Operation> {
+/// Returns the operation of a statement that begins with this word.
+pub(super) fn statement_kind(word: &str) -> Option<StatementKind> {
     by_upper_case(word, |upper| {
         Some(match upper {
-            "SELECT" => Operation::Select,
-            "INSERT" | "REPLACE" | "UPSERT" => Operation::Insert,
-            "UPDATE" => Operation::Update,
-            "DELETE" => Operation::Delete,
-            "MERGE" => Operation::Merge,
-            "CREATE" | "ALTER" | "REFRESH" | "REINDEX" | "RENAME" => Operation::Object,
-            "DROP" => Operation::Objects,
-            "TRUNCATE" | "LOCK" | "OPTIMIZE" => Operation::NamedList,
+            "SELECT" => StatementKind::Select,
+            "INSERT" | "REPLACE" | "UPSERT" => StatementKind::Insert,
+            "UPDATE" => StatementKind::Update,
+            "DELETE" => StatementKind::Delete,
+            "MERGE" => StatementKind::Merge,
+            "CREATE" | "ALTER" | "REFRESH" | "REINDEX" | "RENAME" => StatementKind::Object,
+            "DROP" => StatementKind::Objects,
+            "TRUNCATE" | "LOCK" | "OPTIMIZE" => StatementKind::NamedList,
             "CALL" | "EXEC" | "EXECUTE" | "TABLE" | "USE" | "DESCRIBE" | "DESC" | "PRAGMA"
-            | "ANALYZE" | "VACUUM" | "COPY" => Operation::Named,
-            "EXPLAIN" | "DECLARE" | "PREPARE" => Operation::Around,
+            | "ANALYZE" | "VACUUM" | "COPY" => StatementKind::Named,
+            "EXPLAIN" | "DECLARE" | "PREPARE" => StatementKind::Around,
             "VALUES" | "BEGIN" | "START" | "COMMIT" | "END" | "ROLLBACK" | "ABORT"
             | "SAVEPOINT" | "RELEASE" | "SET" | "RESET" | "SHOW" | "GRANT" | "REVOKE"
             | "COMMENT" | "LISTEN" | "UNLISTEN" | "NOTIFY" | "FETCH" | "MOVE" | "CLOSE"
             | "OPEN" | "DEALLOCATE" | "DISCARD" | "CHECKPOINT" | "CLUSTER" | "DO" | "LOAD"
             | "ATTACH" | "DETACH" | "KILL" | "FLUSH" | "UNLOCK" | "HANDLER" | "REASSIGN"
-            | "IMPORT" => Operation::Alone,
+            | "IMPORT" => StatementKind::Alone,
             _ => return None,
         })
     })
@@ -159,7 +159,7 @@ pub(super) fn is(word: &str, keyword: &str) -> bool {
     word.eq_ignore_ascii_case(keyword)
 }
 
-/// Applies `f` to the word in capitals; to nothing where it is longer than any keyword.
+/// Applies `f` to the word in capitals, or to an empty one if it is longer than any keyword.
 fn by_upper_case<R>(word: &str, f: impl FnOnce(&str) -> R) -> R {
     let mut upper = [0; LONGEST];
     let upper = match upper.get_mut(..word.len()) {

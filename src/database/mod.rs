@@ -1,7 +1,7 @@
 //! Database operations as spans and durations, for any client.
 //!
-//! A [`Database`] describes the server; an [`Operation`] is one call. The kernel has no dependency on
-//! a client: wrap the calls of yours.
+//! A [`Database`] describes the server; an [`Operation`] is one call. The kernel has no dependency
+//! on a client: wrap the calls of yours.
 //!
 //! # Example: a client with futures
 //!
@@ -95,9 +95,9 @@
 //! | `db.response.status_code`, `error.type` | by [`Outcome`] | the same |
 //! | `db.response.returned_rows` | as given | – |
 //!
-//! The span is named by the summary; else `{operation} {target}`, where the target is the collection,
-//! the procedure, the namespace or the server; else by the system. Values, parameters and messages
-//! of errors are never recorded.
+//! The span is named by the summary; else `{operation} {target}`, where the target is the
+//! collection, the procedure, the namespace or the server; else by the system. Values, parameters
+//! and messages of errors are never recorded.
 //!
 //! | what happened | `error.type` | span status |
 //! |---|---|---|
@@ -114,8 +114,8 @@
 //!
 //! # Cardinality
 //!
-//! Everything on the metric is of a closed set or bounded, provided that the names that you give are.
-//! The 201st summary and later ones are left out of the metric.
+//! Everything on the metric is of a closed set or bounded, provided that the names that you give
+//! are. The 201st summary and later ones are left out of the metric.
 
 mod attribute_names;
 mod client;

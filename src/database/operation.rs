@@ -19,8 +19,8 @@ use super::{
 
 /// A database operation that hasn't started yet.
 ///
-/// [`Database::query`] and [`Database::operation`] create it. One of [`instrument`](Self::instrument),
-/// [`run`](Self::run) and [`start`](Self::start) starts it.
+/// [`Database::query`] and [`Database::operation`] create it. One of
+/// [`instrument`](Self::instrument), [`run`](Self::run) and [`start`](Self::start) starts it.
 #[derive(Debug)]
 #[must_use = "an operation is recorded once it is started"]
 pub struct Operation<'a> {
@@ -92,8 +92,8 @@ impl<'a> Operation<'a> {
         Self { name: Some(name.into()), ..self }
     }
 
-    /// Sets `db.collection.name`: the table or collection of a client whose methods name it. It must
-    /// not be read from the SQL.
+    /// Sets `db.collection.name`: the table or collection of a client whose methods name it. It
+    /// must not be read from the SQL.
     pub fn with_collection(self, collection: impl Into<StringValue>) -> Self {
         Self { collection: Some(collection.into()), ..self }
     }
@@ -103,8 +103,8 @@ impl<'a> Operation<'a> {
         Self { procedure: Some(procedure.into()), ..self }
     }
 
-    /// Sets `db.operation.batch.size`: the number of operations in a batch. A batch has two or more,
-    /// so lower numbers aren't recorded.
+    /// Sets `db.operation.batch.size`: the number of operations in a batch. A batch has two or
+    /// more, so lower numbers aren't recorded.
     pub fn with_batch_size(self, operations: u64) -> Self {
         Self { batch_size: (operations >= 2).then_some(operations), ..self }
     }

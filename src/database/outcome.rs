@@ -4,7 +4,7 @@ use opentelemetry::StringValue;
 
 /// How a database operation ended, as it is recorded.
 ///
-/// None of it may be a value of a row or the message of an error: a message may quote values.
+/// Don't pass values of rows or messages of errors: a message may quote values.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Outcome {
     pub(super) status_code: Option<StringValue>,
@@ -34,8 +34,8 @@ impl Outcome {
 
     /// Creates the outcome that a SQLSTATE tells.
     ///
-    /// The classes `00` (success) and `01` (warning) are no errors. All others are, and the SQLSTATE
-    /// is the error type, too.
+    /// The classes `00` (success) and `01` (warning) are no errors. All others are, and the
+    /// SQLSTATE is the error type, too.
     pub fn sql_state(code: &str) -> Self {
         let outcome = Self::status(code.to_owned());
         match code.get(..2) {

@@ -1,7 +1,7 @@
 //! The tracer and the histogram of a database: given, or of the global providers.
 //!
-//! Global ones are looked up until there are some, so the order of set-up and first operation doesn't
-//! matter.
+//! Global ones are looked up until there are some, so the order of set-up and first operation
+//! doesn't matter.
 
 use std::sync::{
     OnceLock,

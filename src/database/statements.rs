@@ -7,7 +7,7 @@ use opentelemetry::StringValue;
 use super::{dialect::Dialect, sanitize::sanitized, summary::summary};
 use crate::hash_trie::HashTrie;
 
-/// What is recorded of a query text.
+/// A query text as it is recorded.
 #[derive(Debug, Clone)]
 pub(super) struct Statement {
     pub(super) text: StringValue,
@@ -40,8 +40,8 @@ impl Statements {
         Self { dialect, cached: HashTrie::new(MAX_CACHED), labels: HashTrie::new(MAX_LABELS) }
     }
 
-    /// Returns what is recorded of `sql`: the text itself if its values are parameters, else the
-    /// text without literals.
+    /// Returns the text itself if its values are parameters, else the text without literals; and
+    /// its summary.
     pub(super) fn statement(&self, sql: &str, is_parameterized: bool) -> Statement {
         let sql = cut(sql);
         if let Some(cached) = self.cached.get(sql, |cached| *cached.sql == *sql) {

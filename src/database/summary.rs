@@ -2,7 +2,7 @@
 
 use super::{
     dialect::Dialect,
-    keywords::{Operation, ends_tables, is, is_before_target, is_object_kind, operation},
+    keywords::{StatementKind, ends_tables, is, is_before_target, is_object_kind, statement_kind},
     tokens::{Kind, Token, Tokens},
 };
 
@@ -39,7 +39,7 @@ struct Summary<'a> {
 /// A statement, or what stands in a pair of parentheses.
 #[derive(Debug, Clone, Copy, Default)]
 struct Part {
-    operation: Option<Operation>,
+    operation: Option<StatementKind>,
     expects: Expects,
     /// A comma is followed by another target.
     is_list: bool,
@@ -97,7 +97,7 @@ impl<'a> Summary<'a> {
         self.outer.push(self.part);
         self.part = Part::default();
         if is_joined {
-            self.part.operation = Some(Operation::Joins);
+            self.part.operation = Some(StatementKind::Joins);
             self.part.expects = Expects::Target;
             self.part.is_list = true;
         }
@@ -113,7 +113,7 @@ impl<'a> Summary<'a> {
     }
 
     fn word(&mut self, word: &'a str, token: Token<'a>, tokens: &mut Tokens<'a>) {
-        if let Some(operation) = operation(word).filter(|found| self.may_begin(word, *found)) {
+        if let Some(operation) = statement_kind(word).filter(|found| self.may_begin(word, *found)) {
             return self.begin(word, operation);
         }
         if is(word, "WITH") && self.is_at_start() {
@@ -148,19 +148,22 @@ impl<'a> Summary<'a> {
     }
 
     /// Whether a word that names an operation stands where one begins.
-    fn may_begin(&self, word: &str, found: Operation) -> bool {
+    fn may_begin(&self, word: &str, found: StatementKind) -> bool {
         let around = self.part.operation;
-        if around == Some(Operation::Alone) {
+        if around == Some(StatementKind::Alone) {
             return false;
         }
         match found {
             // Reserved everywhere. In `CREATE POLICY .. FOR SELECT` it is none.
-            Operation::Select => !is(self.previous, "FOR") || around == Some(Operation::Around),
-            // A function, too.
-            Operation::Insert if is(word, "REPLACE") => self.previous.is_empty(),
-            Operation::Insert | Operation::Update | Operation::Delete | Operation::Merge => {
-                self.is_at_start()
+            StatementKind::Select => {
+                !is(self.previous, "FOR") || around == Some(StatementKind::Around)
             }
+            // A function, too.
+            StatementKind::Insert if is(word, "REPLACE") => self.previous.is_empty(),
+            StatementKind::Insert
+            | StatementKind::Update
+            | StatementKind::Delete
+            | StatementKind::Merge => self.is_at_start(),
             _ => self.previous.is_empty(),
         }
     }
@@ -171,33 +174,39 @@ impl<'a> Summary<'a> {
         previous.is_empty()
             || previous == "("
             || (previous == ")" && self.part.is_with)
-            || self.part.operation == Some(Operation::Around)
-            || (is(previous, "AS") && self.part.operation == Some(Operation::Object))
+            || self.part.operation == Some(StatementKind::Around)
+            || (is(previous, "AS") && self.part.operation == Some(StatementKind::Object))
     }
 
-    fn begin(&mut self, word: &str, operation: Operation) {
+    fn begin(&mut self, word: &str, operation: StatementKind) {
         self.push(word);
         self.part = Part { operation: Some(operation), ..Part::default() };
         match operation {
-            Operation::Insert | Operation::Delete | Operation::Merge | Operation::Named => {
+            StatementKind::Insert
+            | StatementKind::Delete
+            | StatementKind::Merge
+            | StatementKind::Named => {
                 self.part.expects = Expects::Target;
             }
-            Operation::Update | Operation::NamedList => {
+            StatementKind::Update | StatementKind::NamedList => {
                 self.part.expects = Expects::Target;
                 self.part.is_list = true;
             }
-            Operation::Object => self.part.expects = Expects::ObjectKind,
-            Operation::Objects => {
+            StatementKind::Object => self.part.expects = Expects::ObjectKind,
+            StatementKind::Objects => {
                 self.part.expects = Expects::ObjectKind;
                 self.part.is_list = true;
             }
-            Operation::Select | Operation::Around | Operation::Alone | Operation::Joins => {}
+            StatementKind::Select
+            | StatementKind::Around
+            | StatementKind::Alone
+            | StatementKind::Joins => {}
         }
     }
 
     /// A word that is neither an operation nor a target.
     fn clause(&mut self, word: &str) {
-        use Operation::{Delete, Joins, Merge, Select, Update};
+        use StatementKind::{Delete, Joins, Merge, Select, Update};
         let Some(operation) = self.part.operation else { return };
         let (expects, is_list) = match operation {
             // `a IS DISTINCT FROM b` names no table.
@@ -228,8 +237,8 @@ impl<'a> Summary<'a> {
             *tokens = ahead.clone();
         }
         let is_called = tokens.clone().next().is_some_and(|token| token.text == "(");
-        let is_function =
-            is_called && matches!(self.part.operation, Some(Operation::Select | Operation::Joins));
+        let is_function = is_called
+            && matches!(self.part.operation, Some(StatementKind::Select | StatementKind::Joins));
         let is_query = self.queries.iter().any(|query| is(query, &name));
         if !is_function && !is_query && !name.contains(char::is_control) {
             self.push(&name);

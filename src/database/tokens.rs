@@ -7,7 +7,7 @@ use super::dialect::Dialect;
 pub(super) struct Token<'a> {
     pub(super) kind: Kind,
     pub(super) text: &'a str,
-    /// Where it begins in the statement, in bytes.
+    /// The offset of its first byte in the statement.
     pub(super) start: usize,
 }
 
@@ -284,7 +284,7 @@ mod tests {
             ("unknown", "'' a '''b'c''' d", "l:'' w:a l:'''b'c''' d"),
             ("oracle.db", "q'[a'b]' nQ'!a'b!' c", "l:q'[a'b]' l:nQ'!a'b!' w:c"),
             ("oracle.db", "q'", "l:q'"),
-            // What doesn't end reaches to the end.
+            // Unterminated tokens reach to the end.
             ("postgresql", "a 'b c", "w:a l:'b c"),
             ("postgresql", "a $$b c", "w:a l:$$b c"),
             ("postgresql", "a \"b c", "w:a q:\"b c"),

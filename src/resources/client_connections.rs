@@ -1,5 +1,5 @@
-//! Connections of a client of hyper-util: how many are open, how long they live, and how long requests
-//! wait for one.
+//! Connections of a client of hyper-util: how many are open, how long they live, and how long
+//! requests wait for one.
 
 use std::{
     fmt,
@@ -25,8 +25,8 @@ use super::{
 
 /// Measures the connections of a `hyper_util::client::legacy::Client`.
 ///
-/// It has two parts: [`connector`](Self::connector) wraps the connector, and knows the connections. As
-/// a layer it wraps the client, and knows the requests on them.
+/// It has two parts: [`connector`](Self::connector) wraps the connector, and knows the connections.
+/// As a layer it wraps the client, and knows the requests on them.
 ///
 /// # Example
 ///
@@ -61,8 +61,8 @@ use super::{
 /// `server.address` and `server.port`. The current span, which is that of a telemetry layer around,
 /// gets the attributes `http.client.connection.wait_time` and `http.client.connection.reused`.
 ///
-/// A request is on its connection until the end of its response body. Without the layer, connections
-/// are always `idle`.
+/// A request is on its connection until the end of its response body. Without the layer,
+/// connections are always `idle`.
 ///
 /// # Cardinality
 ///
@@ -106,7 +106,7 @@ impl ClientConnections {
             [KeyValue::new(SERVER_ADDRESS, address), KeyValue::new(SERVER_PORT, i64::from(port))];
         let connection = Connection {
             shared: Arc::new(Shared {
-                // Not counted when it begins, so never.
+                // A connection that isn't counted at its start isn't counted at its end.
                 instruments: self.instruments.get().map(|_| Arc::clone(&self.instruments)),
                 attributes,
                 opened: Instant::now(),

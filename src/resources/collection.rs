@@ -100,7 +100,7 @@ pub(super) fn observe<T: Send + 'static>(
     Observation { reading }
 }
 
-/// What the callback of one instrument needs.
+/// The data of one instrument's callback.
 struct Source<T> {
     reading: Arc<Reading<T>>,
     instrument: usize,
@@ -120,8 +120,8 @@ impl<T> Source<T> {
 /// A value that is read once per collection.
 ///
 /// The API has one callback per instrument and doesn't tell where a collection begins. So a reading
-/// is shared until an instrument asks for it a second time, or until it is too old. The age limit is
-/// for readers whose views drop some of the instruments.
+/// is shared until an instrument asks for it a second time, or until it is too old. The age limit
+/// is for readers whose views drop some of the instruments.
 struct Reading<T> {
     state: Mutex<State<T>>,
 }

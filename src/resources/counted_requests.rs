@@ -1,4 +1,5 @@
-//! The layer of [`ClientConnections`](super::ClientConnections): which request is on which connection.
+//! The layer of [`ClientConnections`](super::ClientConnections): which request is on which
+//! connection.
 
 use std::{
     fmt,
@@ -79,7 +80,7 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let this = self.project();
         let polled = this.inner.poll(cx);
-        // The client takes a connection in one of these polls, and tells nobody but this.
+        // The client takes a connection in one of these polls, and reports it in `captured` only.
         if this.active.is_none() {
             *this.active = captured(this.captured).map(|it| it.begin(Some(this.sent.elapsed())));
         }

@@ -68,8 +68,8 @@ use super::{
 /// | `db.client.connection.pending_requests` | up-down counter | `{request}` | if given |
 /// | `db.client.connection.timeouts` | counter | `{timeout}` | if given |
 ///
-/// Each has the attribute `db.client.connection.pool.name`. The times of 7.2, which no snapshot can
-/// tell, are recorded by [`PoolTimes`].
+/// Each has the attribute `db.client.connection.pool.name`. [`PoolTimes`] records the times of the
+/// pool, which its state doesn't show.
 ///
 /// # Cardinality
 ///
@@ -78,15 +78,15 @@ use super::{
 ///
 /// # Global provider
 ///
-/// Pass `&*opentelemetry::global::meter_provider()` after it was installed. Instruments of the no-op
-/// provider that is there before never report.
+/// Pass `&*opentelemetry::global::meter_provider()` after it was installed. Instruments of the
+/// no-op provider that is there before never report.
 ///
 /// # Cautions
 ///
 /// `state` runs on the thread that collects: it must neither block nor create instruments. It keeps
-/// what it captures alive until the provider is dropped or [`Observation::stop`] is called; capture a
-/// [`Weak`](std::sync::Weak) handle if the pool must close earlier. If it panics, the pool is left
-/// out of that collection.
+/// what it captures alive until the provider is dropped or [`Observation::stop`] is called; capture
+/// a [`Weak`](std::sync::Weak) handle if the pool must close earlier. If it panics, the pool is
+/// left out of that collection.
 pub fn observe_pool<P>(
     meter_provider: &P,
     name: impl Into<String>,

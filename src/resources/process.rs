@@ -40,8 +40,8 @@ use super::{
 /// A value that the system refuses to tell is left out, as `process.disk.io` in some containers.
 /// `process.cpu.utilization` is the rate of `process.cpu.time` divided by the number of CPUs; the
 /// backend computes it, because two readers would disturb each other's intervals.
-/// `process.network.io` and `process.disk.operations` aren't reported: Linux counts them per network
-/// namespace and per system call, not per process and disk.
+/// `process.network.io` and `process.disk.operations` aren't reported: Linux counts them per
+/// network namespace and per system call, not per process and disk.
 ///
 /// # Cardinality
 ///
@@ -49,8 +49,8 @@ use super::{
 ///
 /// # Global provider
 ///
-/// Pass `&*opentelemetry::global::meter_provider()` after it was installed. Instruments of the no-op
-/// provider that is there before never report.
+/// Pass `&*opentelemetry::global::meter_provider()` after it was installed. Instruments of the
+/// no-op provider that is there before never report.
 pub fn process<P>(meter_provider: &P) -> Observation
 where
     P: MeterProvider + ?Sized,

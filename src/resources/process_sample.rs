@@ -1,4 +1,4 @@
-//! What the operating system tells about this process.
+//! Readings of this process from the operating system.
 
 /// One reading. A value that the system doesn't tell is `None`.
 #[derive(Debug, Default)]

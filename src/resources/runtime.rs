@@ -35,10 +35,11 @@ use super::{
 /// | `tokio.runtime.tasks.alive` | up-down counter | `{task}` | tasks that were spawned and have not ended |
 /// | `tokio.runtime.global_queue.depth` | up-down counter | `{task}` | tasks that wait in the global queue |
 /// | `tokio.runtime.worker.busy.time` | counter | `s` | time in which workers ran tasks, of all workers |
-/// | `tokio.runtime.worker.parks` | counter | `{park}` | how often workers had nothing to do |
+/// | `tokio.runtime.worker.parks` | counter | `{park}` | times that a worker ran out of tasks |
 ///
-/// The utilisation of the runtime is `rate(busy.time) / workers`. tokio adds to the busy time when a
-/// worker parks: a task that blocks its worker shows when it stops. The last two need 64-bit atomics.
+/// The utilisation of the runtime is `rate(busy.time) / workers`. tokio adds to the busy time when
+/// a worker parks: a task that blocks its worker shows when it stops. The last two need 64-bit
+/// atomics.
 ///
 /// If the program is compiled with `--cfg tokio_unstable`, also:
 ///
@@ -63,8 +64,8 @@ use super::{
 ///
 /// # Global provider
 ///
-/// Pass `&*opentelemetry::global::meter_provider()` after it was installed. Instruments of the no-op
-/// provider that is there before never report.
+/// Pass `&*opentelemetry::global::meter_provider()` after it was installed. Instruments of the
+/// no-op provider that is there before never report.
 ///
 /// # Cautions
 ///
@@ -125,7 +126,7 @@ fn worker_metrics() -> [Metric<RuntimeMetrics>; 2] {
         Metric {
             name: names::PARKS,
             unit: "{park}",
-            description: "How often workers had nothing to do.",
+            description: "Times that a worker ran out of tasks.",
             points: Points::Counter(|runtime| {
                 single((0..runtime.num_workers()).map(|i| runtime.worker_park_count(i)).sum())
             }),

@@ -58,14 +58,14 @@ use super::{
 /// | `poll_ready` failed | one, with the kind of the error | one, of the same kind |
 /// | the call failed, as `LoadShed` does and a `Buffer` that is closed | – | one: `overloaded`, `closed` |
 ///
-/// The kinds are `overloaded` (`LoadShed`), `closed` (`Buffer`), else the name of the error's type, or
-/// `_OTHER` if it is boxed. The last row and the two kinds need the feature `tower`. Only the error
-/// itself is looked at, not its sources: a rejection of a service further inside isn't one of this
-/// service, unless its error is returned as it is.
+/// The kinds are `overloaded` (`LoadShed`), `closed` (`Buffer`), else the name of the error's type,
+/// or `_OTHER` if it is boxed. The last row and the two kinds need the feature `tower`. Only the
+/// error itself is looked at, not its sources: a rejection of a service further inside isn't one of
+/// this service, unless its error is returned as it is.
 ///
-/// While `poll_ready` is pending, one caller is counted for each clone of the service. A service that
-/// is shared by a queue, such as a [`Buffer`](https://docs.rs/tower/latest/tower/buffer) outside of
-/// this layer, waits as one caller.
+/// While `poll_ready` is pending, one caller is counted for each clone of the service. A service
+/// that is shared by a queue, such as a [`Buffer`](https://docs.rs/tower/latest/tower/buffer)
+/// outside of this layer, waits as one caller.
 ///
 /// # Cardinality
 ///
@@ -123,7 +123,7 @@ pub struct Saturation<S> {
     state: State,
 }
 
-/// Where a caller is between two calls.
+/// The state of a caller between two calls.
 enum State {
     /// Nobody has asked whether the service is ready.
     Idle,
@@ -182,7 +182,7 @@ where
     }
 }
 
-/// A clone waits for itself.
+/// A clone starts without a wait.
 impl<S: Clone> Clone for Saturation<S> {
     fn clone(&self) -> Self {
         Self { inner: self.inner.clone(), shared: Arc::clone(&self.shared), state: State::Idle }
@@ -227,7 +227,7 @@ impl Drop for Wait {
     }
 }
 
-/// What all services of a layer share.
+/// The state that all services of a layer share.
 pub(super) struct Shared {
     name: KeyValue,
     instruments: LazyInstruments<Instruments>,

@@ -45,8 +45,8 @@ use super::{
 /// # }
 /// ```
 ///
-/// With a loop of your own around hyper, hold the guard of [`open`](Self::open) while a connection is
-/// served.
+/// With a loop of your own around hyper, hold the guard of [`open`](Self::open) while a connection
+/// is served.
 ///
 /// # What is emitted
 ///
@@ -96,7 +96,7 @@ impl ServerConnectionsLayer {
     /// Counts a connection as open until the guard is dropped.
     pub fn open(&self) -> OpenConnection {
         OpenConnection {
-            // A connection that wasn't counted when it began isn't counted when it ends.
+            // A connection that isn't counted at its start isn't counted at its end.
             counted: self.instruments.get().map(|instruments| {
                 instruments.open.add(1, self.port.as_slice());
                 Counted { layer: self.clone(), since: Instant::now() }

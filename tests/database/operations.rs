@@ -272,8 +272,8 @@ async fn the_span_is_current_while_the_operation_runs() {
     assert!(spans.iter().take(3).all(|span| span.parent_span_id == request_id));
 }
 
-/// Threads that run operations to their end, drop them, and let them fail: none is lost, none counted
-/// twice.
+/// Threads that run operations to their end, drop them, and let them fail: none is lost, none
+/// counted twice.
 #[test]
 fn a_storm_is_counted_exactly() {
     let telemetry = Telemetry::new();

@@ -169,7 +169,8 @@ proptest! {
         let (summary, sanitized) = recorded(SYSTEMS[system], &sql, false);
         prop_assert!(!summary.contains(SECRET), "{sql}: {summary}");
         prop_assert!(!sanitized.contains(SECRET), "{sql}: {sanitized}");
-        // A text that is said to be parameterized shows its text, and still no literal in its summary.
+        // A text that is said to be parameterized shows its text, and still no literal in its
+        // summary.
         let (summary, _) = recorded(SYSTEMS[system], &sql, true);
         prop_assert!(!summary.contains(SECRET), "{sql}: {summary}");
     }
