@@ -119,7 +119,7 @@ pub(super) fn is_before_target(word: &str) -> bool {
     })
 }
 
-/// Whether the word ends a list of tables, and is never the name of one.
+/// Whether the word ends a list of tables, or is a value: it is never the name of a table.
 pub(super) fn ends_tables(word: &str) -> bool {
     by_upper_case(word, |upper| {
         matches!(
@@ -150,6 +150,9 @@ pub(super) fn ends_tables(word: &str) -> bool {
                 | "AS"
                 | "WHEN"
                 | "CONNECT"
+                | "TRUE"
+                | "FALSE"
+                | "NULL"
         )
     })
 }

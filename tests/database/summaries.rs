@@ -38,6 +38,7 @@ fn summaries_of_postgresql() {
             ("SELECT a FROM größe", "SELECT größe"),
             ("SELECT a FROM $1", "SELECT"),
             ("SELECT a FROM 'artists'", "SELECT"),
+            ("SELECT a FROM true", "SELECT"),
             // Lists and joins.
             ("SELECT * FROM a x, b AS y, c WHERE x.i IN (1, 2)", "SELECT a b c"),
             ("SELECT * FROM a LEFT JOIN b USING (id) CROSS JOIN c ORDER BY d, e", "SELECT a b c"),
