@@ -33,11 +33,15 @@ mod runtime;
 mod runtime_unstable;
 mod saturation;
 mod server_connections;
+#[cfg(all(feature = "tokio", feature = "tonic"))]
+mod server_io;
 
 #[cfg(feature = "process")]
 pub use self::process::process;
 #[cfg(feature = "tokio")]
 pub use self::runtime::runtime;
+#[cfg(all(feature = "tokio", feature = "tonic"))]
+pub use self::server_io::ServerIo;
 #[cfg(feature = "hyper")]
 pub use self::{
     client_connections::ClientConnections,

@@ -15,6 +15,12 @@ use hyper::{
 };
 use hyper_util::rt::{TokioExecutor, TokioIo};
 use tokio::net::{TcpListener, TcpStream};
+use tokio_stream::StreamExt;
+use tonic::{
+    service::interceptor::InterceptedService,
+    transport::{Endpoint, Server, server::TcpIncoming},
+};
+use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::Layer;
 use tower_telemetry::resources::ServerConnectionsLayer;
 
@@ -155,6 +161,36 @@ async fn open_connections_are_counted_while_they_are_open() {
     for open in (0..5).rev() {
         streams.pop();
         wait_for_open(&metrics, f64::from(open)).await;
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn connections_of_tonic_are_counted() {
+    let _not_quiet = QUIET.read().await;
+    let metrics = Metrics::new();
+    let layer = ServerConnectionsLayer::new().with_meter_provider(&metrics.provider).with_port(80);
+    let incoming = TcpIncoming::from(TcpListener::bind("127.0.0.1:0").await.unwrap());
+    let address = incoming.local_addr().unwrap();
+    let incoming = incoming.map(move |io| io.map(|io| layer.wrap_io(io)));
+    // The address of the caller is still known.
+    let has_peer = |request: tonic::Request<()>| match request.remote_addr() {
+        Some(_) => Ok(request),
+        None => Err(tonic::Status::internal("no address")),
+    };
+    let (_, health) = tonic_health::server::health_reporter();
+    let health = InterceptedService::new(health, has_peer);
+    tokio::spawn(Server::builder().add_service(health).serve_with_incoming(incoming));
+    for ended in 0..3 {
+        let channel = Endpoint::from_shared(format!("http://{address}")).unwrap();
+        let mut client = HealthClient::new(channel.connect().await.unwrap());
+        for _ in 0..2 {
+            client.check(HealthCheckRequest::default()).await.unwrap();
+        }
+        wait_for_open(&metrics, 1.0).await;
+        drop(client);
+        let values = wait_for_open(&metrics, 0.0).await;
+        let line = "http.server.connection.duration{server.port=80} histogram s";
+        assert_eq!(values[line], f64::from(ended) + 1.0);
     }
 }
 
