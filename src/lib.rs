@@ -18,6 +18,7 @@
 mod attempts_layer;
 mod contain;
 mod convention;
+pub mod database;
 mod end;
 mod hash_trie;
 pub mod integrations;
@@ -30,6 +31,7 @@ pub mod propagation;
 mod providers;
 #[cfg(feature = "prometheus")]
 pub mod pull;
+pub mod resources;
 #[cfg(feature = "setup")]
 pub mod setup;
 mod span;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 18] = [
+const ROOT: [(&str, &[&str]); 20] = [
     ("contain", &[]),
     ("end", &[]),
     ("hash_trie", &[]),
@@ -21,6 +21,8 @@ const ROOT: [(&str, &[&str]); 18] = [
     ("integrations", &["attempts_layer", "convention", "observe", "telemetry"]),
     ("logs", &["stdout"]),
     ("pull", &["stdout"]),
+    ("database", &["hash_trie"]),
+    ("resources", &[]),
     ("setup", &["logs", "percent", "propagation", "pull", "stdout"]),
 ];
 

@@ -1,0 +1,10 @@
+//! Pools, limits, connections, the process and the runtime, read back from the SDK.
+
+mod clients;
+mod connections;
+mod global;
+mod pools;
+mod process;
+mod runtime;
+mod saturation;
+mod support;
