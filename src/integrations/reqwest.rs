@@ -13,7 +13,7 @@ use reqwest::{Body, ResponseBuilderExt};
 use tower_service::Service;
 
 use crate::{
-    convention::{ErrorKinds, RequestBodySize},
+    convention::{ErrorKinds, RequestBodySize, UrlFragment},
     telemetry::TelemetryLayer,
 };
 
@@ -42,7 +42,7 @@ impl<B: Into<Body>> Service<Request<B>> for ReqwestService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let inner = match reqwest::Request::try_from(request) {
+        let inner = match from_request(request) {
             Ok(request) => Sending::Request { future: self.client.call(request) },
             Err(error) => Sending::Invalid { error: Some(error) },
         };
@@ -95,12 +95,28 @@ pub(super) fn default_layer() -> TelemetryLayer {
     TelemetryLayer::client().with_error_kinds([ErrorKinds::REQWEST, ErrorKinds::HYPER])
 }
 
-/// Converts reqwest's request, and adds the size of its body if that is known.
+/// Converts reqwest's request. Adds the size of its body if that is known, and the fragment of its
+/// URL, which a `Uri` does not have.
 pub(super) fn into_request(request: reqwest::Request) -> reqwest::Result<Request<Body>> {
+    let fragment = request.url().fragment().map(UrlFragment::new);
     let mut request = Request::try_from(request)?;
     if let Some(bytes) = request.body().as_bytes() {
-        let size = RequestBodySize(bytes.len() as u64);
+        let size = RequestBodySize::new(bytes.len() as u64);
         request.extensions_mut().insert(size);
+    }
+    if let Some(fragment) = fragment {
+        request.extensions_mut().insert(fragment);
+    }
+    Ok(request)
+}
+
+/// Converts a request back to reqwest's, with the fragment of its URL.
+pub(super) fn from_request<B: Into<Body>>(request: Request<B>) -> reqwest::Result<reqwest::Request> {
+    let (head, body) = request.into_parts();
+    let fragment = UrlFragment::of(&head).map(str::to_owned);
+    let mut request = reqwest::Request::try_from(Request::from_parts(head, body))?;
+    if fragment.is_some() {
+        request.url_mut().set_fragment(fragment.as_deref());
     }
     Ok(request)
 }

@@ -14,7 +14,7 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::reqwest::{default_layer, from_http, into_http, into_request};
+use super::reqwest::{default_layer, from_http, from_request, into_http, into_request};
 use crate::{
     convention::{ErrorKinds, UrlTemplate},
     observe::AttemptCount,
@@ -108,7 +108,7 @@ impl<'a> Service<Request<Body>> for Once<'a> {
         let rest = self.0.take();
         Box::pin(async move {
             let (next, extensions) = rest.expect("a middleware calls the next once");
-            let request = reqwest::Request::try_from(request)?;
+            let request = from_request(request)?;
             next.run(request, extensions).await.map(into_http)
         })
     }

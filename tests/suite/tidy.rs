@@ -43,7 +43,7 @@ const APART: [&[&str]; 2] = [
 const LAYERS: [&str; 5] = ["convention", "observe", "span", "metrics", "telemetry"];
 
 /// The files of `convention/` from the bottom up. Each may use only those before it.
-const CONVENTION: [&str; 42] = [
+const CONVENTION: [&str; 44] = [
     "names",
     "side",
     "protocol",
@@ -51,7 +51,9 @@ const CONVENTION: [&str; 42] = [
     "attribute_set",
     "labels",
     "route",
+    "first_request",
     "request_body",
+    "url_parts",
     "filter",
     "instruments",
     "parties/scheme",

@@ -3,7 +3,7 @@
 use http::request;
 use opentelemetry::StringValue;
 
-use crate::convention::{parties::Parties, rules::Rules, values};
+use crate::convention::{parties::Parties, rules::Rules, url_parts::UrlFragment, values};
 
 /// Returns the URL of a client's request without credentials, as complete as it is known.
 pub(super) fn full_url(rules: &Rules, parties: &Parties, head: &request::Parts) -> String {
@@ -20,10 +20,15 @@ pub(super) fn full_url(rules: &Rules, parties: &Parties, head: &request::Parts) 
         }
     }
     url.push_str(head.uri.path());
+    let sensitive = &rules.options.sensitive_query_parameters;
     if let Some(query) = head.uri.query() {
         url.push('?');
-        let sensitive = &rules.options.sensitive_query_parameters;
         url.push_str(&values::redacted_query(query, sensitive));
+    }
+    if let Some(fragment) = UrlFragment::of(head) {
+        // Some fragments are written like a query, with tokens in it.
+        url.push('#');
+        url.push_str(&values::redacted_query(fragment, sensitive));
     }
     url
 }
