@@ -107,7 +107,7 @@ pub(crate) fn response_attributes(
 pub(crate) fn end_attributes(rules: &Rules, facts: &Facts, had_route: bool) -> EndAttributes {
     let mut attributes = EndAttributes::new();
     match &facts.call {
-        Some(call) => rpc_attributes::push_end(rules, &mut attributes, call),
+        Some(call) => rpc_attributes::push_end(rules, &mut attributes, facts, call),
         None => http_attributes::push_end(rules, &mut attributes, facts, had_route),
     }
     push_error_type(facts, &mut attributes);

@@ -43,7 +43,7 @@ const APART: [&[&str]; 2] = [
 const LAYERS: [&str; 5] = ["convention", "observe", "span", "metrics", "telemetry"];
 
 /// The files of `convention/` from the bottom up. Each may use only those before it.
-const CONVENTION: [&str; 44] = [
+const CONVENTION: [&str; 45] = [
     "names",
     "side",
     "protocol",
@@ -59,6 +59,7 @@ const CONVENTION: [&str; 44] = [
     "parties/scheme",
     "parties/address",
     "parties/hosts",
+    "parties/origin",
     "parties/forwarded_header",
     "parties/forwarded",
     "parties",
