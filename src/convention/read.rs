@@ -120,8 +120,7 @@ pub(super) fn parties(rules: &Rules, facts: &Facts, head: &request::Parts) -> Pa
 
 /// Adds the size of the request body, which is read only if it is recorded.
 pub(crate) fn request_body_size(rules: &Rules, facts: &mut Facts, head: &request::Parts) {
-    let announced = announced_length(&head.headers)
-        .or_else(|| RequestBodySize::of(head));
+    let announced = announced_length(&head.headers).or_else(|| RequestBodySize::of(head));
     let is_empty = || {
         let is_http_server = rules.side() == Side::Server && !facts.is_call();
         (is_http_server && has_no_body(head)).then_some(0)

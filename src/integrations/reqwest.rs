@@ -111,7 +111,9 @@ pub(super) fn into_request(request: reqwest::Request) -> reqwest::Result<Request
 }
 
 /// Converts a request back to reqwest's, with the fragment of its URL.
-pub(super) fn from_request<B: Into<Body>>(request: Request<B>) -> reqwest::Result<reqwest::Request> {
+pub(super) fn from_request<B: Into<Body>>(
+    request: Request<B>,
+) -> reqwest::Result<reqwest::Request> {
     let (head, body) = request.into_parts();
     let fragment = UrlFragment::of(&head).map(str::to_owned);
     let mut request = reqwest::Request::try_from(Request::from_parts(head, body))?;

@@ -1,5 +1,6 @@
 //! Spans: `SERVER` around a service that answers, `CLIENT` around one that sends requests.
 
+mod call_span;
 mod server_timing;
 mod span_layer;
 mod start_span;
@@ -12,8 +13,11 @@ use opentelemetry::{
     trace::{Link, SpanBuilder, Status, TraceContextExt},
 };
 
-pub use self::span_layer::SpanLayer;
 use self::start_span::StartSpan;
+pub use self::{
+    call_span::{CallSpanLayer, CallSpanObserver},
+    span_layer::SpanLayer,
+};
 use crate::{
     convention::emit,
     end::End,
@@ -52,6 +56,11 @@ impl SpanObserver {
         };
         self.retry.answered(started.is_noop);
         started
+    }
+
+    /// Returns true if the parent of an exchange has decided that there is no span.
+    fn ignores(&self, exchange: &Exchange) -> bool {
+        self.follows_parent && exchange.with_context(is_in_unsampled_trace)
     }
 
     /// Returns the global tracer that was found last. `None` if it made only no-op spans lately:
@@ -137,7 +146,7 @@ impl Observer for SpanObserver {
             return None;
         }
         // A public endpoint's span is a root, whatever its caller decided.
-        if self.follows_parent && !is_public && exchange.with_context(is_in_unsampled_trace) {
+        if !is_public && self.ignores(exchange) {
             return None;
         }
         exchange.read_request(head);

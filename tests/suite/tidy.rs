@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root from the bottom up. Each may use only those before it.
-const ROOT: [&str; 18] = [
+const ROOT: [&str; 19] = [
     "percent",
     "contain",
     "providers",
@@ -17,6 +17,7 @@ const ROOT: [&str; 18] = [
     "metrics",
     "telemetry",
     "attempts_layer",
+    "caller_context_layer",
     "integrations",
     "logs",
     "prometheus",

@@ -45,12 +45,7 @@ pub(crate) fn push_request(
 }
 
 /// Adds the attributes that a span gets at its end.
-pub(crate) fn push_end(
-    rules: &Rules,
-    attributes: &mut EndAttributes,
-    facts: &Facts,
-    call: &Call,
-) {
+pub(crate) fn push_end(rules: &Rules, attributes: &mut EndAttributes, facts: &Facts, call: &Call) {
     match rules.side() {
         // The SDK can't remove an attribute, so a server's method waits until it is known to exist.
         Side::Server => push_method(attributes, call),

@@ -15,9 +15,7 @@ use std::{
 use http::{Extensions, request, uri::Scheme};
 use opentelemetry::{KeyValue, StringValue};
 
-use self::{
-    forwarded::TrustedProxies, hosts::Hosts, origin::Origin, scheme::HttpScheme,
-};
+use self::{forwarded::TrustedProxies, hosts::Hosts, origin::Origin, scheme::HttpScheme};
 use super::names;
 
 /// The parties of an exchange, as they are recorded.
