@@ -9,7 +9,7 @@ use std::{
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use reqwest::{Body, ResponseBuilderExt};
+use reqwest::{Body, ResponseBuilderExt, Url, redirect::Policy};
 use tower_service::Service;
 
 use crate::{
@@ -89,6 +89,45 @@ impl fmt::Debug for ReqwestFuture {
         f.write_str("ReqwestFuture")
     }
 }
+
+/// Returns a policy by which reqwest follows a redirect only if `accepts` returns true for its URL, and
+/// at most ten redirects in a row (feature `reqwest`).
+///
+/// reqwest sends all hops with the headers of the first one, `traceparent` and `baggage` included. Use
+/// this policy with the rule of
+/// [`with_destinations`](crate::observe::ObserveLayer::with_destinations), so that they don't reach
+/// other destinations. A redirect to one of those is not an error: reqwest returns it as the response.
+///
+/// # Example
+///
+/// ```
+/// use tower_telemetry::{TelemetryLayer, integrations::{ReqwestClient, redirects_to}};
+/// # let _ = rustls::crypto::ring::default_provider().install_default();
+///
+/// let is_ours = |host: Option<&str>| host.is_some_and(|host| host.ends_with(".internal"));
+/// let policy = redirects_to(move |url| is_ours(url.host_str()));
+/// let inner = reqwest::Client::builder().redirect(policy).build()?;
+/// let layer = TelemetryLayer::client().with_destinations(move |head| is_ours(head.uri.host()));
+/// let client = ReqwestClient::with_layer(inner, layer);
+/// # Ok::<_, reqwest::Error>(())
+/// ```
+pub fn redirects_to<F>(accepts: F) -> Policy
+where
+    F: Fn(&Url) -> bool + Send + Sync + 'static,
+{
+    Policy::custom(move |attempt| {
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error("too many redirects")
+        } else if accepts(attempt.url()) {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    })
+}
+
+/// The limit of reqwest's default policy.
+const MAX_REDIRECTS: usize = 10;
 
 /// The layer of a reqwest client, with the error kinds of reqwest and of hyper, on which it is built.
 pub(super) fn default_layer() -> TelemetryLayer {

@@ -28,6 +28,9 @@ use crate::{
 /// own, and all but the first have `http.request.resend_count`. A [`UrlTemplate`] is read from the
 /// request's extensions.
 ///
+/// The client inside follows redirects without this middleware, and sends every hop with the same
+/// `traceparent` and `baggage`. [`redirects_to`](super::redirects_to) limits the hosts.
+///
 /// # Example
 ///
 /// ```

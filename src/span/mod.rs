@@ -23,6 +23,7 @@ use crate::{
     end::End,
     observe::{Claim, Contains, Exchange, Observer},
     providers::{Latest, Retry},
+    traceparent::RandomTrace,
 };
 
 /// The observer of a [`SpanLayer`].
@@ -37,17 +38,20 @@ pub struct SpanObserver {
     /// When to ask a tracer again that made no-op spans, and to look for a global provider.
     retry: Retry,
     follows_parent: bool,
+    has_random_trace_ids: bool,
 }
 
 impl SpanObserver {
     fn start(&self, exchange: &Exchange, builder: SpanBuilder) -> Started {
         let is_public = exchange.rules().options.is_public_endpoint();
         let started = match self.tracer.as_deref().or_else(|| self.known_global()) {
-            Some(tracer) => exchange.with_context(|cx| start(tracer, is_public, builder, cx)),
+            Some(tracer) => exchange
+                .with_context(|cx| self.mark(start(tracer, is_public, builder, cx), cx, is_public)),
             None => {
                 let tracer: Box<dyn StartSpan> = Box::new(global::tracer_with_scope(emit::scope()));
-                let started =
-                    exchange.with_context(|context| start(&*tracer, is_public, builder, context));
+                let started = exchange.with_context(|cx| {
+                    self.mark(start(&*tracer, is_public, builder, cx), cx, is_public)
+                });
                 if !started.is_noop {
                     self.global.set(tracer);
                 }
@@ -55,6 +59,16 @@ impl SpanObserver {
             }
         };
         self.retry.answered(started.is_noop);
+        started
+    }
+
+    /// Marks the trace of a root span as one with a random id, if the user says that all are.
+    fn mark(&self, mut started: Started, parent: &Context, is_public: bool) -> Started {
+        let is_root = is_public || !parent.span().span_context().is_valid();
+        if self.has_random_trace_ids && is_root && !started.is_noop {
+            let trace_id = started.context.span().span_context().trace_id();
+            started.context = started.context.with_value(RandomTrace(trace_id));
+        }
         started
     }
 
@@ -106,8 +120,13 @@ fn start(
 impl Clone for SpanObserver {
     /// Clones the options. The clone looks for the global provider itself.
     fn clone(&self) -> Self {
-        let Self { tracer, follows_parent, .. } = self;
-        Self { tracer: tracer.clone(), follows_parent: *follows_parent, ..Self::default() }
+        let Self { tracer, follows_parent, has_random_trace_ids, .. } = self;
+        Self {
+            tracer: tracer.clone(),
+            follows_parent: *follows_parent,
+            has_random_trace_ids: *has_random_trace_ids,
+            ..Self::default()
+        }
     }
 }
 
