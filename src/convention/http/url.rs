@@ -9,22 +9,16 @@ use crate::convention::{parties::Parties, rules::Rules, url_parts::UrlFragment, 
 pub(super) fn full_url(rules: &Rules, parties: &Parties, head: &request::Parts) -> String {
     let mut url = String::with_capacity(128);
     let authority = head.uri.authority();
-    // A path of a unix socket is not a host.
-    let server = parties.server.as_ref().filter(|(host, _)| !host.as_str().contains('/'));
-    if authority.is_some() && parties.server.is_some() || server.is_some() {
+    let is_absolute = authority.is_some() || !parties.is_unix_socket;
+    if let Some((host, port)) = parties.server.as_ref().filter(|_| is_absolute) {
         if let Some(scheme) = &parties.scheme {
             url.push_str(scheme.as_str());
             url.push(':');
         }
         url.push_str("//");
-        match (authority, server) {
-            (Some(authority), _) => {
-                url.push_str(&values::redacted_authority(authority.as_str()));
-            }
-            (None, Some((host, port))) => {
-                push_host(&mut url, host.as_str(), *port, parties.scheme.as_ref());
-            }
-            (None, None) => {}
+        match authority {
+            Some(authority) => url.push_str(&values::redacted_authority(authority.as_str())),
+            None => push_host(&mut url, host.as_str(), *port, parties.scheme.as_ref()),
         }
     }
     url.push_str(head.uri.path());

@@ -24,6 +24,8 @@ pub(super) struct Parties {
     /// A client may use other schemes than HTTP's, such as `ws`.
     pub(super) scheme: Option<StringValue>,
     pub(super) server: Option<(StringValue, Option<u16>)>,
+    /// The server's address is the path of a unix socket.
+    pub(super) is_unix_socket: bool,
     pub(super) client: Option<IpAddr>,
     /// The other end of the socket.
     pub(super) peer: Option<SocketAddr>,
@@ -51,6 +53,7 @@ impl Parties {
             server: host.and_then(|host| hosts.parse(&host)),
             client,
             peer,
+            ..Self::default()
         }
     }
 
@@ -74,7 +77,8 @@ impl Parties {
     ) -> Self {
         if let Some(Origin::UnixSocket(path)) = origin {
             let scheme = head.uri.scheme().map(scheme_value);
-            return Self { scheme, server: Some((path.clone(), None)), ..Self::default() };
+            let server = Some((path.clone(), None));
+            return Self { scheme, server, is_unix_socket: true, ..Self::default() };
         }
         let origin = origin.and_then(Origin::uri);
         // A channel sends its calls to its origin, whatever host they name.
@@ -95,8 +99,7 @@ impl Parties {
         Self {
             scheme: scheme.map(scheme_value),
             server: host.map(|(host, named)| (host, port(named))),
-            client: None,
-            peer: None,
+            ..Self::default()
         }
     }
 
