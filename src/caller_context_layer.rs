@@ -27,26 +27,18 @@ use tower_service::Service;
 /// # Example
 ///
 /// ```
-/// # use http_body_util::Empty;
-/// # use hyper_util::{client::legacy::Client, rt::TokioExecutor};
-/// use tower::ServiceBuilder;
+/// use http::Request;
+/// use tower::{ServiceBuilder, buffer::BufferLayer, retry::RetryLayer};
 /// use tower_telemetry::{AttemptsLayer, CallerContextLayer, TelemetryLayer};
 /// # #[derive(Clone)]
 /// # struct MyPolicy;
-/// # #[tokio::main(flavor = "current_thread")]
-/// # async fn main() {
-/// # let client = Client::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
 ///
-/// let service = ServiceBuilder::new()
+/// let layers = ServiceBuilder::new()
 ///     .layer(AttemptsLayer::new())
-///     .layer(tower::retry::RetryLayer::new(MyPolicy))
-///     .buffer(1024)
+///     .layer(RetryLayer::new(MyPolicy))
+///     .layer(BufferLayer::<Request<String>>::new(1024))
 ///     .layer(CallerContextLayer::new())
-///     .layer(TelemetryLayer::client())
-///     .service(client);
-/// # let _: tower::retry::Retry<MyPolicy, tower::buffer::Buffer<http::Request<Empty<bytes::Bytes>>, _>>;
-/// # drop(service);
-/// # }
+///     .layer(TelemetryLayer::client());
 /// ```
 ///
 /// A client that wraps the service in a buffer itself takes this one:
