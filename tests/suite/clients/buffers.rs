@@ -18,10 +18,11 @@ use opentelemetry_sdk::trace::SpanData;
 use tower::{BoxError, Service, ServiceBuilder, ServiceExt, buffer::Buffer, retry::RetryLayer};
 use tower_http::follow_redirect::FollowRedirectLayer;
 use tower_telemetry::{
-    AttemptsLayer, CallSpanLayer, CallerContextLayer, TelemetryLayer, integrations::ReqwestClient,
+    AttemptsLayer, CallSpanLayer, CallerContextLayer, TelemetryLayer, UrlTemplate,
+    integrations::{ReqwestClient, TelemetryMiddleware},
 };
 
-use super::{Server, attempts::Unavailable, builder, layer};
+use super::{Server, attempts::Unavailable, builder, layer, plain};
 use crate::support::{Telemetry, attribute};
 
 type Body = Empty<Bytes>;
@@ -217,6 +218,27 @@ async fn one_span_around_redirects() {
     assert_eq!(attribute(&span, "url.full").as_deref(), Some(&*url));
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("404"));
     assert_eq!(attempts(&telemetry).len(), 3);
+}
+
+#[tokio::test]
+async fn one_span_around_retries_of_reqwest_retry() {
+    let (server, address) = Server::start().await;
+    let telemetry = Telemetry::new();
+    let policy = reqwest_retry::policies::ExponentialBackoff::builder()
+        .retry_bounds(std::time::Duration::ZERO, std::time::Duration::ZERO)
+        .build_with_max_retries(5);
+    let client = reqwest_middleware::ClientBuilder::new(plain())
+        .with(TelemetryMiddleware::with_layer(around(&telemetry)))
+        .with(reqwest_retry::RetryTransientMiddleware::new_with_policy(policy))
+        .with(TelemetryMiddleware::with_layer(layer(&telemetry)))
+        .build();
+    let url = format!("http://{address}/flaky");
+    let template = UrlTemplate::new("/flaky");
+    let sending = client.get(url).with_extension(template).send();
+    assert_eq!(sending.await.unwrap().text().await.unwrap(), "at last");
+    let span = span_around(&telemetry);
+    assert_eq!(span.name, "GET /flaky");
+    check(&telemetry, &server, span.span_context.trace_id(), span.span_context.span_id());
 }
 
 #[tokio::test]

@@ -10,7 +10,7 @@ use tokio_stream::wrappers::{TcpListenerStream, UnixListenerStream};
 use tonic::transport::{Endpoint, Server};
 use tonic_health::pb::{HealthCheckRequest, health_client::HealthClient};
 use tower::{Layer, service_fn};
-use tower_telemetry::Convention;
+use tower_telemetry::{CallSpanLayer, Convention};
 
 use crate::support::{Telemetry, attribute, eventually};
 
@@ -30,12 +30,19 @@ async fn of_a_grpc_client() {
     let telemetry = Telemetry::new();
     let client = HyperClient::builder(TokioExecutor::new()).http2_only(true).build_http();
     let client = telemetry.stack(Convention::client()).layer(client);
+    let client = CallSpanLayer::client().with_tracer_provider(&telemetry.tracers).layer(client);
     let origin = format!("http://{address}").parse().unwrap();
     HealthClient::with_origin(client, origin).check(request()).await.unwrap();
     let span = telemetry.span_of(SpanKind::Client);
     assert_eq!(attribute(&span, "network.peer.address").as_deref(), Some("127.0.0.1"));
     let port = address.port().to_string();
     assert_eq!(attribute(&span, "network.peer.port").as_deref(), Some(&*port));
+
+    // The span around a call has the name of its method.
+    let around = telemetry.span_of(SpanKind::Internal);
+    assert_eq!(span.parent_span_id, around.span_context.span_id());
+    assert_eq!(around.name, "grpc.health.v1.Health/Check");
+    assert_eq!(attribute(&around, "rpc.status_code").as_deref(), Some("OK"));
 }
 
 /// The address of a server on a unix socket is the path, and never an authority that was made up.
