@@ -64,7 +64,8 @@ pub struct ReqwestClient<S = TelemetryService<ReqwestService>> {
 }
 
 impl ReqwestClient {
-    /// Puts [`TelemetryLayer::client`] around a client, with the error kinds of reqwest and hyper.
+    /// Puts a [`TelemetryLayer`](crate::TelemetryLayer) around a client, with the error kinds of reqwest
+    /// and hyper.
     pub fn new(client: reqwest::Client) -> Self {
         Self::with_layer(client, default_layer())
     }
