@@ -16,7 +16,11 @@ use crate::observe::AttemptCount;
 /// request was sent before.
 ///
 /// It counts through the current `opentelemetry::Context`. Calls that layers in between make with a
-/// client of their own are counted, too.
+/// client of their own are counted, too. A `tower::buffer::Buffer` in between needs a
+/// [`CallerContextLayer`](crate::CallerContextLayer) inside of it.
+///
+/// Without a current span each attempt is a trace of its own. [`CallSpanLayer`](crate::CallSpanLayer)
+/// counts too, and records one span around all attempts.
 ///
 /// # Example
 ///

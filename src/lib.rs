@@ -16,6 +16,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attempts_layer;
+mod caller_context_layer;
 mod contain;
 mod convention;
 pub mod database;
@@ -55,6 +56,7 @@ pub use self::setup::Telemetry;
 #[doc(inline)]
 pub use self::{
     attempts_layer::{AttemptsLayer, CountAttempts},
+    caller_context_layer::{CallerContext, CallerContextFuture, CallerContextLayer},
     convention::{
         Client, Convention, ConventionSide, ErrorKinds, Facts, HttpScheme, Labels, Protocol,
         RequestBodySize, Route, Server, Side, TrustedProxies, UrlTemplate, filter,
@@ -62,6 +64,6 @@ pub use self::{
     end::{End, Failure},
     metrics::{MetricsLayer, MetricsObserver, MetricsState},
     propagation::{PropagationLayer, PropagationObserver},
-    span::{SpanLayer, SpanObserver, SpanState},
+    span::{CallSpanLayer, CallSpanObserver, SpanLayer, SpanObserver, SpanState},
     telemetry::{TelemetryLayer, TelemetryObserver, TelemetryService},
 };

@@ -27,6 +27,30 @@ use crate::{
 ///     .route("/users/{id}", get(|| async { "hello" }))
 ///     .layer(TelemetryLayer::server().with_filter(filter::except_paths(["/healthz"])));
 /// ```
+///
+/// # Other layers around a client's layer
+///
+/// | layer | place | otherwise |
+/// |---|---|---|
+/// | a timeout | inside | the layer sees only that it is dropped, which is not an error on a client |
+/// | retries, redirects | outside, with an [`AttemptsLayer`](crate::AttemptsLayer) or a [`CallSpanLayer`](crate::CallSpanLayer) around them | one span stands for all attempts |
+/// | a `Buffer` | inside, or outside with a [`CallerContextLayer`](crate::CallerContextLayer) between | each span is a trace of its own |
+///
+/// A timeout inside of the layer has the `error.type` `timeout`, if the layer knows the
+/// [`ErrorKinds`](crate::ErrorKinds) of its crate. The timeouts of reqwest and of tonic's `Endpoint`
+/// are always inside:
+///
+/// ```
+/// # #[cfg(feature = "tower")] {
+/// use std::time::Duration;
+/// use tower::{ServiceBuilder, timeout::TimeoutLayer};
+/// use tower_telemetry::{ErrorKinds, TelemetryLayer};
+///
+/// let layers = ServiceBuilder::new()
+///     .layer(TelemetryLayer::client().with_error_kinds([ErrorKinds::TOWER]))
+///     .layer(TimeoutLayer::new(Duration::from_secs(2)));
+/// # }
+/// ```
 pub type TelemetryLayer = ObserveLayer<TelemetryObserver>;
 
 /// The service of a [`TelemetryLayer`], for the fields of your structs.

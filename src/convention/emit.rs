@@ -123,7 +123,7 @@ pub(crate) fn response_attributes(
 pub(crate) fn end_attributes(rules: &Rules, facts: &Facts, created: Created) -> EndAttributes {
     let mut attributes = EndAttributes::new();
     match &facts.call {
-        Some(call) => rpc_attributes::push_end(rules, &mut attributes, call),
+        Some(call) => rpc_attributes::push_end(rules, &mut attributes, facts, call),
         None => {
             if created.is_call {
                 http_attributes::push_late(&mut attributes, facts);

@@ -12,6 +12,7 @@ pub(crate) mod emit;
 mod error;
 pub(crate) mod facts;
 pub mod filter;
+mod first_request;
 mod grpc;
 mod hooks;
 mod http;
@@ -28,8 +29,11 @@ pub(crate) mod rules;
 pub(crate) mod series_key;
 mod server;
 mod side;
+mod url_parts;
 mod values;
 
+#[cfg(feature = "reqwest")]
+pub(crate) use self::url_parts::UrlFragment;
 pub use self::{
     both_sides::Convention,
     error::kinds::ErrorKinds,
@@ -38,6 +42,7 @@ pub use self::{
     parties::{forwarded::TrustedProxies, scheme::HttpScheme},
     protocol::Protocol,
     request_body::RequestBodySize,
-    route::{Route, UrlTemplate},
+    route::Route,
     side::{Client, ConventionSide, Server, Side},
+    url_parts::UrlTemplate,
 };

@@ -2,13 +2,13 @@
 
 use std::{borrow::Cow, net::SocketAddr, sync::Arc};
 
-use http::{HeaderName, Uri, request, response};
+use http::{HeaderName, request, response};
 use opentelemetry::{KeyValue, StringValue};
 
 use super::{
     error::{classify::ErrorRules, kinds::ErrorKinds},
     http::method::KNOWN_METHODS,
-    parties::{forwarded::TrustedProxies, scheme::HttpScheme},
+    parties::{forwarded::TrustedProxies, origin::Origin, scheme::HttpScheme},
     protocol::Protocol,
     route::Route,
     side::Side,
@@ -60,7 +60,7 @@ pub(crate) struct ServerOptions {
 
 #[derive(Clone, Default)]
 pub(crate) struct ClientOptions {
-    pub(super) origin: Option<Uri>,
+    pub(super) origin: Option<Origin>,
 }
 
 impl Options {

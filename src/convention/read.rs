@@ -12,9 +12,10 @@ use super::{
     parties::{Parties, request_peer, response_peer, scheme::HttpScheme},
     protocol::Protocol,
     request_body::RequestBodySize,
-    route::{Route, RouteSlot, UrlTemplate},
+    route::{Route, RouteSlot},
     rules::Rules,
     side::Side,
+    url_parts::UrlTemplate,
 };
 use crate::end::End;
 
@@ -53,7 +54,7 @@ pub(crate) fn request(rules: &Rules, head: &mut request::Parts, is_nested: bool)
         }
         // The version is negotiated later and known from the response.
         SideOptions::Client(client) => {
-            facts.set_route(head.extensions.get::<UrlTemplate>().map(UrlTemplate::as_str));
+            facts.set_route(UrlTemplate::of(head));
             let origin = client.origin.as_ref();
             let parties = Parties::of_client(head, origin, is_call, &rules.caches.hosts);
             facts.parties = Some(Box::new(parties));
@@ -120,8 +121,7 @@ pub(super) fn parties(rules: &Rules, facts: &Facts, head: &request::Parts) -> Pa
 
 /// Adds the size of the request body, which is read only if it is recorded.
 pub(crate) fn request_body_size(rules: &Rules, facts: &mut Facts, head: &request::Parts) {
-    let announced = announced_length(&head.headers)
-        .or_else(|| head.extensions.get::<RequestBodySize>().map(|RequestBodySize(bytes)| *bytes));
+    let announced = announced_length(&head.headers).or_else(|| RequestBodySize::of(head));
     let is_empty = || {
         let is_http_server = rules.side() == Side::Server && !facts.is_call();
         (is_http_server && has_no_body(head)).then_some(0)

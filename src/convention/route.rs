@@ -1,4 +1,4 @@
-//! `http.route` and `url.template`.
+//! `http.route`.
 
 use std::{
     fmt,
@@ -81,39 +81,6 @@ impl Route {
 impl fmt::Debug for Route {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_tuple("Route").field(&self.0).finish()
-    }
-}
-
-/// The template of a URL that a client requests, such as `/users/{id}`: `url.template`.
-///
-/// Insert it into the request's extensions. It becomes a part of the span's name, and an attribute of
-/// span and metrics. It is never guessed from the path.
-///
-/// # Example
-///
-/// ```
-/// use http::Request;
-/// use tower_telemetry::UrlTemplate;
-///
-/// let request = Request::get("https://api.example.com/users/7")
-///     .extension(UrlTemplate::new("/users/{id}"))
-///     .body(String::new());
-/// ```
-///
-/// # Cardinality
-///
-/// The template is a metric label. Use templates from a closed set.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct UrlTemplate(Arc<str>);
-
-impl UrlTemplate {
-    /// Creates a template.
-    pub fn new(template: impl Into<Arc<str>>) -> Self {
-        Self(template.into())
-    }
-
-    pub(crate) fn as_str(&self) -> &str {
-        &self.0
     }
 }
 

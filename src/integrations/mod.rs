@@ -15,6 +15,6 @@ pub use self::axum::{AnnounceRoute, RouteLayer};
 pub use self::reqwest_middleware::TelemetryMiddleware;
 #[cfg(feature = "reqwest")]
 pub use self::{
-    reqwest::{ReqwestFuture, ReqwestService},
+    reqwest::{ReqwestFuture, ReqwestService, redirects_to},
     reqwest_client::{ReqwestClient, ReqwestRequestBuilder},
 };

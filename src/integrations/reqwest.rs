@@ -9,11 +9,11 @@ use std::{
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use reqwest::{Body, ResponseBuilderExt};
+use reqwest::{Body, ResponseBuilderExt, Url, redirect::Policy};
 use tower_service::Service;
 
 use crate::{
-    convention::{ErrorKinds, RequestBodySize},
+    convention::{ErrorKinds, RequestBodySize, UrlFragment},
     telemetry::TelemetryLayer,
 };
 
@@ -42,7 +42,7 @@ impl<B: Into<Body>> Service<Request<B>> for ReqwestService {
     }
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
-        let inner = match reqwest::Request::try_from(request) {
+        let inner = match from_request(request) {
             Ok(request) => Sending::Request { future: self.client.call(request) },
             Err(error) => Sending::Invalid { error: Some(error) },
         };
@@ -90,17 +90,74 @@ impl fmt::Debug for ReqwestFuture {
     }
 }
 
+/// Returns a policy by which reqwest follows a redirect only if `accepts` returns true for its URL, and
+/// at most ten redirects in a row (feature `reqwest`).
+///
+/// reqwest sends all hops with the headers of the first one, `traceparent` and `baggage` included. Use
+/// this policy with the rule of
+/// [`with_destinations`](crate::observe::ObserveLayer::with_destinations), so that they don't reach
+/// other destinations. A redirect to one of those is not an error: reqwest returns it as the response.
+///
+/// # Example
+///
+/// ```
+/// use tower_telemetry::{TelemetryLayer, integrations::{ReqwestClient, redirects_to}};
+/// # let _ = rustls::crypto::ring::default_provider().install_default();
+///
+/// let is_ours = |host: Option<&str>| host.is_some_and(|host| host.ends_with(".internal"));
+/// let policy = redirects_to(move |url| is_ours(url.host_str()));
+/// let inner = reqwest::Client::builder().redirect(policy).build()?;
+/// let layer = TelemetryLayer::client().with_destinations(move |head| is_ours(head.uri.host()));
+/// let client = ReqwestClient::with_layer(inner, layer);
+/// # Ok::<_, reqwest::Error>(())
+/// ```
+pub fn redirects_to<F>(accepts: F) -> Policy
+where
+    F: Fn(&Url) -> bool + Send + Sync + 'static,
+{
+    Policy::custom(move |attempt| {
+        if attempt.previous().len() > MAX_REDIRECTS {
+            attempt.error("too many redirects")
+        } else if accepts(attempt.url()) {
+            attempt.follow()
+        } else {
+            attempt.stop()
+        }
+    })
+}
+
+/// The limit of reqwest's default policy.
+const MAX_REDIRECTS: usize = 10;
+
 /// The layer of a reqwest client, with the error kinds of reqwest and of hyper, on which it is built.
 pub(super) fn default_layer() -> TelemetryLayer {
     TelemetryLayer::client().with_error_kinds([ErrorKinds::REQWEST, ErrorKinds::HYPER])
 }
 
-/// Converts reqwest's request, and adds the size of its body if that is known.
+/// Converts reqwest's request. Adds the size of its body if that is known, and the fragment of its
+/// URL, which a `Uri` does not have.
 pub(super) fn into_request(request: reqwest::Request) -> reqwest::Result<Request<Body>> {
+    let fragment = request.url().fragment().map(UrlFragment::new);
     let mut request = Request::try_from(request)?;
     if let Some(bytes) = request.body().as_bytes() {
-        let size = RequestBodySize(bytes.len() as u64);
+        let size = RequestBodySize::new(bytes.len() as u64);
         request.extensions_mut().insert(size);
+    }
+    if let Some(fragment) = fragment {
+        request.extensions_mut().insert(fragment);
+    }
+    Ok(request)
+}
+
+/// Converts a request back to reqwest's, with the fragment of its URL.
+pub(super) fn from_request<B: Into<Body>>(
+    request: Request<B>,
+) -> reqwest::Result<reqwest::Request> {
+    let (head, body) = request.into_parts();
+    let fragment = UrlFragment::of(&head).map(str::to_owned);
+    let mut request = reqwest::Request::try_from(Request::from_parts(head, body))?;
+    if fragment.is_some() {
+        request.url_mut().set_fragment(fragment.as_deref());
     }
     Ok(request)
 }

@@ -36,8 +36,9 @@ use crate::{attempts_layer::AttemptsLayer, convention::UrlTemplate, telemetry::T
 /// # Redirects and retries
 ///
 /// reqwest follows redirects internally. One span then stands for all hops, has the URL of the first,
-/// and every hop carries the same `traceparent` and `baggage`, even to another host. For a span per
-/// hop, switch redirects off and put tower-http's `FollowRedirect` around the telemetry:
+/// and every hop carries the same `traceparent` and `baggage`, even to another host.
+/// [`redirects_to`](super::redirects_to) limits the hosts. For a span per hop, switch redirects off and
+/// put tower-http's `FollowRedirect` around the telemetry:
 ///
 /// ```
 /// use tower::ServiceBuilder;
@@ -53,7 +54,8 @@ use crate::{attempts_layer::AttemptsLayer, convention::UrlTemplate, telemetry::T
 /// # Ok::<_, reqwest::Error>(())
 /// ```
 ///
-/// A retry layer belongs in the same place. The client counts the attempts of each call:
+/// A [`CallSpanLayer`](crate::CallSpanLayer) outside of the redirects makes the hops one trace, if
+/// there is no current span. A retry layer belongs in the place of the redirect layer. The client counts the attempts of each call:
 /// `http.request.resend_count`.
 #[derive(Debug, Clone)]
 pub struct ReqwestClient<S = TelemetryService<ReqwestService>> {
@@ -62,7 +64,8 @@ pub struct ReqwestClient<S = TelemetryService<ReqwestService>> {
 }
 
 impl ReqwestClient {
-    /// Puts [`TelemetryLayer::client`] around a client, with the error kinds of reqwest and hyper.
+    /// Puts a [`TelemetryLayer`](crate::TelemetryLayer) around a client, with the error kinds of reqwest
+    /// and hyper.
     pub fn new(client: reqwest::Client) -> Self {
         Self::with_layer(client, default_layer())
     }

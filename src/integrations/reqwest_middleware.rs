@@ -14,19 +14,39 @@ use reqwest_middleware::{Error, Middleware, Next, Result};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::reqwest::{default_layer, from_http, into_http, into_request};
+use super::reqwest::{default_layer, from_http, from_request, into_http, into_request};
 use crate::{
     convention::{ErrorKinds, UrlTemplate},
-    observe::AttemptCount,
-    telemetry::TelemetryLayer,
+    observe::{AttemptCount, ObserveLayer, Observer},
+    telemetry::TelemetryObserver,
 };
 
-/// A middleware for `ClientWithMiddleware` that records the same as [`TelemetryLayer`] (feature
+/// A middleware for `ClientWithMiddleware` that records the same as [`TelemetryLayer`](crate::TelemetryLayer) (feature
 /// `reqwest-middleware`, for 0.5).
 ///
 /// Add it after a retry middleware, so that it stands inside of it. Each attempt then has a span of its
 /// own, and all but the first have `http.request.resend_count`. A [`UrlTemplate`] is read from the
 /// request's extensions.
+///
+/// Without a current span each attempt is a trace of its own. A second middleware with a
+/// [`CallSpanLayer`](crate::CallSpanLayer), added *before* the retry middleware, records one span
+/// around all attempts:
+///
+/// ```
+/// # use reqwest_middleware::ClientBuilder;
+/// # use reqwest_retry::{RetryTransientMiddleware, policies::ExponentialBackoff};
+/// # use tower_telemetry::{CallSpanLayer, integrations::TelemetryMiddleware};
+/// # let _ = rustls::crypto::ring::default_provider().install_default();
+/// # let policy = ExponentialBackoff::builder().build_with_max_retries(3);
+/// let client = ClientBuilder::new(reqwest::Client::new())
+///     .with(TelemetryMiddleware::with_layer(CallSpanLayer::client()))
+///     .with(RetryTransientMiddleware::new_with_policy(policy))
+///     .with(TelemetryMiddleware::new())
+///     .build();
+/// ```
+///
+/// The client inside follows redirects without this middleware, and sends every hop with the same
+/// `traceparent` and `baggage`. [`redirects_to`](super::redirects_to) limits the hosts.
 ///
 /// # Example
 ///
@@ -46,9 +66,9 @@ use crate::{
 ///     .get("https://api.example.com/users/7")
 ///     .with_extension(UrlTemplate::new("/users/{id}"));
 /// ```
-#[derive(Debug, Clone)]
-pub struct TelemetryMiddleware {
-    layer: TelemetryLayer,
+#[derive(Debug)]
+pub struct TelemetryMiddleware<O = TelemetryObserver> {
+    layer: ObserveLayer<O>,
 }
 
 impl TelemetryMiddleware {
@@ -56,10 +76,18 @@ impl TelemetryMiddleware {
     pub fn new() -> Self {
         Self::with_layer(default_layer().with_error_kinds([ErrorKinds::REQWEST_MIDDLEWARE]))
     }
+}
 
+impl<O> TelemetryMiddleware<O> {
     /// Creates a middleware that records what this layer would.
-    pub fn with_layer(layer: TelemetryLayer) -> Self {
+    pub fn with_layer(layer: ObserveLayer<O>) -> Self {
         Self { layer }
+    }
+}
+
+impl<O> Clone for TelemetryMiddleware<O> {
+    fn clone(&self) -> Self {
+        Self { layer: self.layer.clone() }
     }
 }
 
@@ -70,7 +98,11 @@ impl Default for TelemetryMiddleware {
 }
 
 #[async_trait]
-impl Middleware for TelemetryMiddleware {
+impl<O> Middleware for TelemetryMiddleware<O>
+where
+    O: Observer + Send + Sync + 'static,
+    O::State: Send + Sync,
+{
     async fn handle(
         &self,
         request: reqwest::Request,
@@ -108,7 +140,7 @@ impl<'a> Service<Request<Body>> for Once<'a> {
         let rest = self.0.take();
         Box::pin(async move {
             let (next, extensions) = rest.expect("a middleware calls the next once");
-            let request = reqwest::Request::try_from(request)?;
+            let request = from_request(request)?;
             next.run(request, extensions).await.map(into_http)
         })
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use http::request;
 use tower_layer::Layer;
 
-use super::{Observe, Observer, service::Shared};
+use super::{MapBodyLayer, Observe, Observer, service::Shared};
 use crate::convention::{Convention, ConventionSide, ErrorKinds, options::Options, rules::Rules};
 
 /// Puts an [`Observer`] around a service.
@@ -74,6 +74,53 @@ impl<O> ObserveLayer<O> {
         O: Clone,
     {
         self.map_options(|options| options.add_error_kinds(kinds))
+    }
+
+    /// Converts the response body with `convert`, such as `axum::body::Body::new`.
+    ///
+    /// The layer changes the type of the response body, and some places take only one: a service for
+    /// `axum::serve`, both sides of `tower::util::option_layer`, a `BoxCloneService`, or a field of a
+    /// struct. `convert` boxes the body, or does whatever else gives it the type that is wanted.
+    ///
+    /// # Examples
+    ///
+    /// A layer outside of axum's router, where it also sees requests that middleware answers. Two
+    /// lines are needed for it to know the route: see
+    /// [`RouteLayer`](crate::integrations::RouteLayer).
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::{Router, ServiceExt, body::Body, extract::Request, routing::get};
+    /// use tower::Layer;
+    /// use tower_telemetry::{TelemetryLayer, integrations::RouteLayer};
+    ///
+    /// # async fn serve() -> std::io::Result<()> {
+    /// let router: Router = Router::new()
+    ///     .route("/users/{id}", get(|| async { "hello" }))
+    ///     .route_layer(RouteLayer::new());
+    /// let service = TelemetryLayer::server().map_body(Body::new).layer(router);
+    /// let listener = tokio::net::TcpListener::bind("127.0.0.1:8080").await?;
+    /// axum::serve(listener, ServiceExt::<Request>::into_make_service(service)).await
+    /// # }
+    /// # }
+    /// ```
+    ///
+    /// A layer that is switched on and off:
+    ///
+    /// ```
+    /// # #[cfg(feature = "axum")] {
+    /// use axum::{Router, body::Body};
+    /// use tower::util::option_layer;
+    /// use tower_telemetry::TelemetryLayer;
+    ///
+    /// # let is_on = true;
+    /// let layer = is_on.then(|| TelemetryLayer::server().map_body(Body::new));
+    /// let router: Router = Router::new().layer(option_layer(layer));
+    /// # }
+    /// ```
+    #[must_use]
+    pub fn map_body<F>(self, convert: F) -> MapBodyLayer<Self, F> {
+        MapBodyLayer::new(self, convert)
     }
 
     /// Returns the layer with a changed observer.

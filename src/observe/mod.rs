@@ -47,6 +47,7 @@ mod exchange;
 mod future;
 mod guard;
 mod layer;
+mod map_body;
 mod pair;
 mod service;
 
@@ -54,7 +55,11 @@ use http::{request, response};
 
 pub(crate) use self::{attempt_count::AttemptCount, claims::Claim};
 pub use self::{
-    body::ResponseBody, exchange::Exchange, future::ResponseFuture, layer::ObserveLayer,
+    body::ResponseBody,
+    exchange::Exchange,
+    future::ResponseFuture,
+    layer::ObserveLayer,
+    map_body::{MapBody, MapBodyFuture, MapBodyLayer},
     service::Observe,
 };
 use crate::end::End;

@@ -56,8 +56,32 @@ impl<O: Contains<PropagationObserver> + Clone> ObserveLayer<O> {
     /// # Redirects
     ///
     /// `sends` is asked once per exchange. A client that follows redirects *inside* of this layer, as
-    /// reqwest does by default, sends the same headers to the host that a redirect names. To check each
-    /// hop, switch the client's redirects off and put a redirect layer outside of this one.
+    /// reqwest does by default, sends the same headers to the host that a redirect names: this layer
+    /// can neither see nor stop that. There are two ways to check each hop:
+    ///
+    /// - Switch the client's redirects off, and put a redirect layer outside of this one. Each hop is
+    ///   then an exchange of its own, with a span of its own.
+    /// - Give reqwest [`redirects_to`](crate::integrations::redirects_to) with the same rule. reqwest
+    ///   then returns the redirect to other destinations instead of following it.
+    ///
+    /// The first way with tower-http:
+    ///
+    /// ```
+    /// # #[cfg(feature = "reqwest")] {
+    /// use tower::ServiceBuilder;
+    /// use tower_http::follow_redirect::FollowRedirectLayer;
+    /// use tower_telemetry::{TelemetryLayer, integrations::ReqwestClient};
+    /// # let _ = rustls::crypto::ring::default_provider().install_default();
+    ///
+    /// let inner = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
+    /// let telemetry = TelemetryLayer::client().with_destinations(|request| {
+    ///     request.uri.host().is_some_and(|host| host.ends_with(".internal"))
+    /// });
+    /// let layers = ServiceBuilder::new().layer(FollowRedirectLayer::new()).layer(telemetry);
+    /// let client = ReqwestClient::with_layer(inner, layers);
+    /// # }
+    /// # Ok::<_, Box<dyn std::error::Error>>(())
+    /// ```
     #[must_use]
     pub fn with_destinations<F>(self, sends: F) -> Self
     where
@@ -67,7 +91,8 @@ impl<O: Contains<PropagationObserver> + Clone> ObserveLayer<O> {
     }
 
     /// Sends baggage only with the client requests that `sends` accepts, among those that
-    /// [`with_destinations`](Self::with_destinations) accepts.
+    /// [`with_destinations`](Self::with_destinations) accepts. What is said there of redirects holds
+    /// here, too.
     #[must_use]
     pub fn with_baggage_destinations<F>(self, sends: F) -> Self
     where

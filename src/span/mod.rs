@@ -1,5 +1,6 @@
 //! Spans: `SERVER` around a service that answers, `CLIENT` around one that sends requests.
 
+mod call_span;
 mod server_timing;
 mod span_layer;
 mod start_span;
@@ -12,13 +13,17 @@ use opentelemetry::{
     trace::{Link, SpanBuilder, Status, TraceContextExt},
 };
 
-pub use self::span_layer::SpanLayer;
 use self::start_span::StartSpan;
+pub use self::{
+    call_span::{CallSpanLayer, CallSpanObserver},
+    span_layer::SpanLayer,
+};
 use crate::{
     convention::emit::{self, Created},
     end::End,
     observe::{Claim, Contains, Exchange, Observer},
     providers::{Latest, Retry},
+    traceparent::RandomTrace,
 };
 
 /// The observer of a [`SpanLayer`].
@@ -33,17 +38,20 @@ pub struct SpanObserver {
     /// When to ask a tracer again that made no-op spans, and to look for a global provider.
     retry: Retry,
     follows_parent: bool,
+    has_random_trace_ids: bool,
 }
 
 impl SpanObserver {
     fn start(&self, exchange: &Exchange, builder: SpanBuilder) -> Started {
         let is_public = exchange.rules().options.is_public_endpoint();
         let started = match self.tracer.as_deref().or_else(|| self.known_global()) {
-            Some(tracer) => exchange.with_context(|cx| start(tracer, is_public, builder, cx)),
+            Some(tracer) => exchange
+                .with_context(|cx| self.mark(start(tracer, is_public, builder, cx), cx, is_public)),
             None => {
                 let tracer: Box<dyn StartSpan> = Box::new(global::tracer_with_scope(emit::scope()));
-                let started =
-                    exchange.with_context(|context| start(&*tracer, is_public, builder, context));
+                let started = exchange.with_context(|cx| {
+                    self.mark(start(&*tracer, is_public, builder, cx), cx, is_public)
+                });
                 if !started.is_noop {
                     self.global.set(tracer);
                 }
@@ -52,6 +60,21 @@ impl SpanObserver {
         };
         self.retry.answered(started.is_noop);
         started
+    }
+
+    /// Marks the trace of a root span as one with a random id, if the user says that all are.
+    fn mark(&self, mut started: Started, parent: &Context, is_public: bool) -> Started {
+        let is_root = is_public || !parent.span().span_context().is_valid();
+        if self.has_random_trace_ids && is_root && !started.is_noop {
+            let trace_id = started.context.span().span_context().trace_id();
+            started.context = started.context.with_value(RandomTrace(trace_id));
+        }
+        started
+    }
+
+    /// Returns true if the parent of an exchange has decided that there is no span.
+    fn ignores(&self, exchange: &Exchange) -> bool {
+        self.follows_parent && exchange.with_context(is_in_unsampled_trace)
     }
 
     /// Returns the global tracer that was found last. `None` if it made only no-op spans lately:
@@ -97,8 +120,13 @@ fn start(
 impl Clone for SpanObserver {
     /// Clones the options. The clone looks for the global provider itself.
     fn clone(&self) -> Self {
-        let Self { tracer, follows_parent, .. } = self;
-        Self { tracer: tracer.clone(), follows_parent: *follows_parent, ..Self::default() }
+        let Self { tracer, follows_parent, has_random_trace_ids, .. } = self;
+        Self {
+            tracer: tracer.clone(),
+            follows_parent: *follows_parent,
+            has_random_trace_ids: *has_random_trace_ids,
+            ..Self::default()
+        }
     }
 }
 
@@ -137,7 +165,7 @@ impl Observer for SpanObserver {
             return None;
         }
         // A public endpoint's span is a root, whatever its caller decided.
-        if self.follows_parent && !is_public && exchange.with_context(is_in_unsampled_trace) {
+        if !is_public && self.ignores(exchange) {
             return None;
         }
         exchange.read_request(head);

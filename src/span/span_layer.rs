@@ -57,7 +57,7 @@ use crate::{
 /// | `http.request.method_original` † | if it is `_OTHER` | the same |
 /// | `url.path` †, `url.query` † | path, and query if there is one | – |
 /// | `url.scheme` † | `http` or `https` | – |
-/// | `url.full` † | – | always |
+/// | `url.full` † | – | always; with the fragment from a reqwest integration |
 /// | `url.template` † | – | if given, see [`UrlTemplate`](crate::UrlTemplate) |
 /// | `http.request.resend_count` † | – | on repetitions, see [`AttemptsLayer`](crate::AttemptsLayer) |
 /// | `http.route` | if known; † if it is known at creation | – |
@@ -102,8 +102,8 @@ use crate::{
 /// | `rpc.method` | `package.Service/Method`, or `_OTHER` if the method is not known to exist | as called † |
 /// | `rpc.method_original` | if that is `_OTHER` | the same † |
 /// | `rpc.status_code` | the name of the code, `OK` included | the same |
-/// | `server.address` †, `server.port` † | of `:authority` | as requested, or those of the [origin](crate::Convention::with_origin) |
-/// | `network.peer.address`, `network.peer.port` | if known | – |
+/// | `server.address` †, `server.port` † | of `:authority`, but not on a unix socket | as requested, or those of the [origin](crate::Convention::with_origin) |
+/// | `network.peer.address`, `network.peer.port` | if known | of the response, from hyper-util's connector (feature `hyper`); tonic's `Channel` does not tell |
 /// | `rpc.request.header.*` †, `rpc.response.header.*`, `rpc.response.trailer.*` | those chosen | the same |
 /// | `error.type` | see below | see below |
 ///
@@ -145,7 +145,7 @@ use crate::{
 /// |---|---|---|
 /// | `address_in_use`, `address_not_available`, `broken_pipe`, `connection_aborted`, `connection_refused`, `connection_reset`, `host_unreachable`, `network_down`, `network_unreachable`, `not_connected`, `permission_denied`, `timeout`, `unexpected_eof` | `std::io::Error` | always |
 /// | `timeout`, `overloaded`, `closed` | tower | [`TOWER`](crate::ErrorKinds) |
-/// | `timeout`, `canceled`, `incomplete_message`, `body_write_aborted`, `closed`, `invalid_message`, `user`, `dns` | hyper, hyper-util | [`HYPER`](crate::ErrorKinds) |
+/// | `timeout`, `canceled`, `incomplete_message`, `body_write_aborted`, `closed`, `invalid_message`, `user`, `dns`, `invalid_request` | hyper, hyper-util | [`HYPER`](crate::ErrorKinds) |
 /// | `http2_cancel`, `http2_refused_stream`, ... (RFC 9113, section 7) | h2 | [`HYPER`](crate::ErrorKinds) |
 /// | `timeout`, `dns`, `redirect`, `invalid_request`, `upgrade` | reqwest | [`REQWEST`](crate::ErrorKinds) |
 /// | `tls_certificate_invalid`, `tls` | rustls | [`RUSTLS`](crate::ErrorKinds) |
@@ -185,5 +185,19 @@ impl<O: Contains<SpanObserver> + Clone> ObserveLayer<O> {
     #[must_use]
     pub fn with_parent_decision(self) -> Self {
         self.map_observer(|observer| observer.observer_mut().follows_parent = true)
+    }
+
+    /// Says that the ids of new traces are random: `traceparent` then has the *random-trace-id* flag of
+    /// W3C Trace Context Level 2, for all traces that begin with a span of this layer. Samplers of
+    /// other services rely on it.
+    ///
+    /// The SDK's default generator makes random ids, and the set-up of this crate
+    /// uses it. A layer can't find out which generator a provider has, so it does not set the flag
+    /// unless you say so. Don't say so of a generator whose right-most 56 bits are not random.
+    ///
+    /// The flag of a caller is passed on in any case. A root span costs three more allocations.
+    #[must_use]
+    pub fn with_random_trace_ids(self) -> Self {
+        self.map_observer(|observer| observer.observer_mut().has_random_trace_ids = true)
     }
 }

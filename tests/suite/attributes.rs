@@ -259,6 +259,20 @@ fn clients() {
             Some("80"),
         ),
         (
+            client().with_unix_socket("/run/orders.sock"),
+            Request::get("http://localhost:81/a"),
+            "http://localhost:81/a",
+            Some("/run/orders.sock"),
+            None,
+        ),
+        (
+            client().with_unix_socket("orders.sock"),
+            Request::get("/a").header("host", "localhost"),
+            "/a",
+            Some("orders.sock"),
+            None,
+        ),
+        (
             client().with_origin("https://u:p@example.com".parse().unwrap()),
             Request::get("/"),
             "https://example.com/",

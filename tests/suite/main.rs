@@ -16,9 +16,12 @@ mod golden;
 mod grpc;
 mod hooks;
 mod input;
+#[cfg(feature = "axum")]
+mod map_body;
 mod nest;
 mod once;
 mod propagation;
+mod random_flag;
 #[cfg(feature = "axum")]
 mod route;
 mod series;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 20] = [
+const ROOT: [(&str, &[&str]); 21] = [
     ("contain", &[]),
     ("end", &[]),
     ("hash_trie", &[]),
@@ -18,6 +18,7 @@ const ROOT: [(&str, &[&str]); 20] = [
     ("metrics", &["convention", "end", "hash_trie", "observe", "providers"]),
     ("telemetry", &["convention", "end", "metrics", "observe", "propagation", "span"]),
     ("attempts_layer", &["observe"]),
+    ("caller_context_layer", &[]),
     ("integrations", &["attempts_layer", "convention", "observe", "telemetry"]),
     ("logs", &["stdout"]),
     ("pull", &["stdout"]),
@@ -27,7 +28,7 @@ const ROOT: [(&str, &[&str]); 20] = [
 ];
 
 /// The files of `convention/` from the bottom up. Each may use only those before it.
-const CONVENTION: [&str; 42] = [
+const CONVENTION: [&str; 45] = [
     "names",
     "side",
     "protocol",
@@ -35,12 +36,15 @@ const CONVENTION: [&str; 42] = [
     "attribute_set",
     "labels",
     "route",
+    "first_request",
     "request_body",
+    "url_parts",
     "filter",
     "instruments",
     "parties/scheme",
     "parties/address",
     "parties/hosts",
+    "parties/origin",
     "parties/forwarded_header",
     "parties/forwarded",
     "parties",

@@ -194,7 +194,21 @@ fn hyper_kind(error: &(dyn Error + 'static)) -> Option<&'static str> {
 fn connect_kind(error: &hyper_util::client::legacy::Error) -> Option<&'static str> {
     // The connector's error type is private, and only its text tells that DNS failed.
     let is_dns = || error.source().is_some_and(|source| source.to_string() == "dns error");
-    error.is_connect().then(|| if is_dns() { "dns" } else { "connect" })
+    if error.is_connect() {
+        return Some(if is_dns() { "dns" } else { "connect" });
+    }
+    // The other kinds are private, too. Only the text names them.
+    let text = error.to_string();
+    let is = |kind: &str| text.contains(kind);
+    if is("UserAbsoluteUriRequired") || is("UserUnsupported") {
+        Some("invalid_request")
+    } else if is("Canceled") {
+        Some("canceled")
+    } else if is("ChannelClosed") {
+        Some("closed")
+    } else {
+        None
+    }
 }
 
 #[cfg(feature = "reqwest")]

@@ -45,13 +45,19 @@ pub(crate) fn push_request(
 }
 
 /// Adds the attributes that a span gets at its end.
-pub(crate) fn push_end(rules: &Rules, attributes: &mut EndAttributes, call: &Call) {
+pub(crate) fn push_end(rules: &Rules, attributes: &mut EndAttributes, facts: &Facts, call: &Call) {
     if !call.is_certain {
         attributes.push(KeyValue::new(names::RPC_SYSTEM_NAME, GRPC));
     }
-    if rules.side() == Side::Server {
+    match rules.side() {
         // The SDK can't remove an attribute, so a server's method waits until it is known to exist.
-        push_method(attributes, call);
+        Side::Server => push_method(attributes, call),
+        // The response tells the peer.
+        Side::Client => {
+            if let Some(parties) = &facts.parties {
+                parties.push_peer(attributes);
+            }
+        }
     }
     if let Some(status) = call.status {
         attributes.push(KeyValue::new(names::RPC_STATUS_CODE, status.name()));

@@ -4,6 +4,7 @@ pub(super) mod address;
 pub(super) mod forwarded;
 mod forwarded_header;
 pub(super) mod hosts;
+pub(super) mod origin;
 pub(super) mod scheme;
 
 use std::{
@@ -11,10 +12,10 @@ use std::{
     net::{IpAddr, SocketAddr},
 };
 
-use http::{Extensions, Uri, request};
+use http::{Extensions, request, uri::Scheme};
 use opentelemetry::{KeyValue, StringValue};
 
-use self::{forwarded::TrustedProxies, hosts::Hosts, scheme::HttpScheme};
+use self::{forwarded::TrustedProxies, hosts::Hosts, origin::Origin, scheme::HttpScheme};
 use super::names;
 
 /// The parties of an exchange, as they are recorded.
@@ -23,6 +24,8 @@ pub(super) struct Parties {
     /// A client may use other schemes than HTTP's, such as `ws`.
     pub(super) scheme: Option<StringValue>,
     pub(super) server: Option<(StringValue, Option<u16>)>,
+    /// The server's address is the path of a unix socket.
+    pub(super) is_unix_socket: bool,
     pub(super) client: Option<IpAddr>,
     /// The other end of the socket.
     pub(super) peer: Option<SocketAddr>,
@@ -49,6 +52,7 @@ impl Parties {
             server: host.and_then(|host| hosts.parse(&host)),
             client,
             peer,
+            ..Self::default()
         }
     }
 
@@ -58,17 +62,24 @@ impl Parties {
         peer: Option<SocketAddr>,
         hosts: &Hosts,
     ) -> Self {
-        let server = address::requested_host(head).and_then(|host| hosts.parse(host));
-        Self { server, peer, ..Self::default() }
+        // A client of a unix socket makes the authority up.
+        let host = address::requested_host(head).filter(|_| !is_from_unix_socket(&head.extensions));
+        Self { server: host.and_then(|host| hosts.parse(host)), peer, ..Self::default() }
     }
 
     /// Reads the parties of a client's request.
     pub(super) fn of_client(
         head: &request::Parts,
-        origin: Option<&Uri>,
+        origin: Option<&Origin>,
         is_call: bool,
         hosts: &Hosts,
     ) -> Self {
+        if let Some(Origin::UnixSocket(path)) = origin {
+            let scheme = head.uri.scheme().map(scheme_value);
+            let server = Some((path.clone(), None));
+            return Self { scheme, server, is_unix_socket: true, ..Self::default() };
+        }
+        let origin = origin.and_then(Origin::uri);
         // A channel sends its calls to its origin, whatever host they name.
         let requested = match (is_call, origin) {
             (true, Some(_)) => None,
@@ -85,14 +96,9 @@ impl Parties {
         let scheme = uri.scheme().or_else(|| origin?.scheme());
         let port = |port: Option<u16>| port.or_else(|| address::default_port(scheme));
         Self {
-            scheme: scheme.map(|scheme| match scheme.as_str() {
-                "http" => "http".into(),
-                "https" => "https".into(),
-                other => other.to_owned().into(),
-            }),
+            scheme: scheme.map(scheme_value),
             server: host.map(|(host, named)| (host, port(named))),
-            client: None,
-            peer: None,
+            ..Self::default()
         }
     }
 
@@ -112,6 +118,25 @@ impl Parties {
             ]);
         }
     }
+}
+
+fn scheme_value(scheme: &Scheme) -> StringValue {
+    match scheme.as_str() {
+        "http" => "http".into(),
+        "https" => "https".into(),
+        other => other.to_owned().into(),
+    }
+}
+
+/// Returns true if the connection of a request to tonic's server is a unix socket.
+#[cfg(all(feature = "tonic", unix))]
+fn is_from_unix_socket(extensions: &Extensions) -> bool {
+    extensions.get::<tonic::transport::server::UdsConnectInfo>().is_some()
+}
+
+#[cfg(not(all(feature = "tonic", unix)))]
+fn is_from_unix_socket(_: &Extensions) -> bool {
+    false
 }
 
 /// Returns the socket peer of a response, from hyper-util's connector.

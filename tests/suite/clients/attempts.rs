@@ -17,7 +17,7 @@ use crate::support::{Telemetry, attribute};
 
 /// Tries again while the server is unavailable.
 #[derive(Clone)]
-struct Unavailable;
+pub(super) struct Unavailable;
 
 impl<B: Clone, R, E> Policy<http::Request<B>, http::Response<R>, E> for Unavailable {
     type Future = std::future::Ready<()>;

@@ -87,6 +87,7 @@ async fn by_the_network() {
     let url = format!("http://{}/", refusing().await);
     each(&url, builder, Some("connection_refused")).await;
     hyper(&url, Some("connection_refused")).await;
+    hyper("/a/path/alone", Some("invalid_request")).await;
 
     // Less than was announced.
     hyper(&format!("http://{}/", closing().await), Some("unexpected_eof")).await;

@@ -1,8 +1,14 @@
 //! Outbound clients against real servers on loopback.
 
 mod attempts;
+mod buffers;
 mod calls;
 mod errors;
+mod hops;
+#[cfg(feature = "tonic")]
+mod peers;
+#[cfg(all(feature = "tonic", feature = "tower"))]
+mod timeouts;
 
 use std::{
     net::SocketAddr,
@@ -70,6 +76,13 @@ async fn answer(
         "flaky" if asked < 3 => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         "flaky" => "at last".into_response(),
         "redirect" => (StatusCode::FOUND, [(header::LOCATION, format!("/{rest}"))]).into_response(),
+        "see-other" => {
+            (StatusCode::SEE_OTHER, [(header::LOCATION, format!("/{rest}"))]).into_response()
+        }
+        "temporary" => {
+            let location = [(header::LOCATION, format!("/{rest}"))];
+            (StatusCode::TEMPORARY_REDIRECT, location).into_response()
+        }
         // To the same server by another name.
         "elsewhere" => {
             let host =
