@@ -21,7 +21,7 @@ impl SeriesCache {
     ) -> Option<&CachedSeries> {
         let is_it = |entry: &Entry| entry.key.is(key);
         let make = |number| Entry { key: key.to_owned(), series: make(number) };
-        self.0.get_or_add(key, is_it, make).map(|entry| &entry.series)
+        self.0.get_or_insert(key, is_it, make).map(|entry| &entry.series)
     }
 }
 
