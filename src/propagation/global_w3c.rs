@@ -15,6 +15,8 @@ use super::W3c;
 /// share. Its fields are the only thing that identifies it, so this type has [`FIELDS`] of its own,
 /// and layers compare the address of the first field. The text would not do: another propagator may
 /// have the same fields and do more.
+///
+/// Going through the API instead costs about 6 % of a request (`benches/peers`).
 #[derive(Debug, Default)]
 pub(crate) struct GlobalW3c(W3c);
 
