@@ -1,5 +1,5 @@
-//! A server that loses nothing when it is told to end: neither the requests under way, nor the
-//! telemetry of those that are done.
+//! A server that shuts down gracefully: it finishes the active requests, and exports the telemetry
+//! of all requests.
 //!
 //! ```text
 //! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 cargo run --all-features --example graceful
@@ -7,7 +7,7 @@
 //! kill -TERM $(pgrep graceful)
 //! ```
 //!
-//! `RUNTIME=current-thread` runs it on one thread; to telemetry it makes no difference.
+//! `RUNTIME=current-thread` runs it on one thread, without a difference for the telemetry.
 
 use std::{env, error::Error, time::Duration};
 
@@ -28,7 +28,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .with_service_name("graceful")
         .with_log_lines(LogFormat::Json)
         .build()?;
-    // Shorter than what an orchestrator gives, together.
+    // Both together must be shorter than the orchestrator's grace period.
     let shutdown = GracefulShutdown::new(telemetry)
         .with_drain(Duration::from_secs(10))
         .with_flush(Duration::from_secs(5));
@@ -46,13 +46,13 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Logs by `log`, as many libraries do.
+/// Logs with `log`, as many libraries do.
 async fn fast() -> &'static str {
     log::info!("fast");
     "fast\n"
 }
 
-/// Logs by `tracing`.
+/// Logs with `tracing`.
 async fn slow() -> &'static str {
     tracing::info!(seconds = 2, "slow begins");
     tokio::time::sleep(Duration::from_secs(2)).await;

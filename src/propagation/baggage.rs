@@ -27,8 +27,10 @@ use crate::percent;
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use opentelemetry::{Context, KeyValue, baggage::BaggageExt, propagation::TextMapPropagator};
-/// use tower_telemetry::propagation::Baggage;
+/// use tower_telemetry::{
+///     opentelemetry::{Context, KeyValue, baggage::BaggageExt, propagation::TextMapPropagator},
+///     propagation::Baggage,
+/// };
 ///
 /// let context = Context::new().with_baggage([KeyValue::new("city", "K\u{f6}ln, a = b")]);
 /// let mut headers = HashMap::new();

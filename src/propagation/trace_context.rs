@@ -34,8 +34,10 @@ use crate::traceparent::{RANDOM, RandomTrace, TraceParent};
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use opentelemetry::{Context, propagation::TextMapPropagator, trace::TraceContextExt};
-/// use tower_telemetry::propagation::TraceContext;
+/// use tower_telemetry::{
+///     opentelemetry::{Context, propagation::TextMapPropagator, trace::TraceContextExt},
+///     propagation::TraceContext,
+/// };
 ///
 /// let mut headers = HashMap::new();
 /// let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
