@@ -9,12 +9,14 @@ use std::collections::BTreeMap;
 
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use opentelemetry::{
-    Context,
-    baggage::{BaggageExt, KeyValueMetadata},
-    propagation::TextMapPropagator,
+use tower_telemetry::{
+    opentelemetry::{
+        Context,
+        baggage::{BaggageExt, KeyValueMetadata},
+        propagation::TextMapPropagator,
+    },
+    propagation::{Baggage, HeaderExtractor, HeaderInjector},
 };
-use tower_telemetry::propagation::{Baggage, HeaderExtractor, HeaderInjector};
 
 fn read(headers: &HeaderMap) -> Context {
     Baggage::new().extract_with_context(&Context::new(), &HeaderExtractor::new(headers))

@@ -7,8 +7,10 @@
 
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use opentelemetry::{Context, propagation::TextMapPropagator};
-use tower_telemetry::propagation::{HeaderExtractor, HeaderInjector, TraceContext};
+use tower_telemetry::{
+    opentelemetry::{Context, propagation::TextMapPropagator},
+    propagation::{HeaderExtractor, HeaderInjector, TraceContext},
+};
 
 fn forwarded(headers: &HeaderMap) -> HeaderMap {
     let propagator = TraceContext::new();
