@@ -1,4 +1,5 @@
-//! Each layer, the nest and the stack beside the bare service, with allocations.
+//! Compares each layer, the nested layers and the combined layer with the bare service, and counts
+//! allocations.
 //!
 //! `cargo bench --all-features --bench layers`
 
@@ -22,7 +23,7 @@ where
     let mut group = criterion.benchmark_group(name);
     let mut bare = None;
     for (row, mut service) in rows {
-        exchange(&mut service, request()); // what is made once, is made now
+        exchange(&mut service, request()); // fills the caches
         let prepared = request();
         let allocations =
             allocation_counter::measure(|| exchange(&mut service, prepared)).count_total;

@@ -1,4 +1,4 @@
-//! Extract and inject beside the SDK's propagators, in one run, with allocations.
+//! Compares extraction and injection with the SDK's propagators, and counts allocations.
 //!
 //! `cargo bench --all-features --bench propagation`
 

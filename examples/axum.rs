@@ -1,11 +1,11 @@
-//! A small shop with telemetry. Without a word from the environment, and with no service beside it,
-//! spans and metrics are printed:
+//! A small shop with telemetry. Without an OTLP endpoint in the environment, spans and metrics are
+//! printed:
 //!
 //! ```text
 //! cargo run --all-features --example axum
 //! ```
 //!
-//! With an endpoint they go there, with its protocol and all else that the README lists:
+//! With an endpoint they are exported to it. The README lists the environment variables:
 //!
 //! ```text
 //! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 cargo run --all-features --example axum
@@ -31,15 +31,17 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use opentelemetry::{
-    KeyValue, global,
-    metrics::{Counter, Histogram},
-    trace::{Span, Tracer},
-};
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
 use tower_telemetry::{
-    Telemetry, TelemetryLayer, TelemetryService, filter, logs::LogFormat, setup::GracefulShutdown,
+    Telemetry, TelemetryLayer, TelemetryService, filter,
+    logs::LogFormat,
+    opentelemetry::{
+        KeyValue, global,
+        metrics::{Counter, Histogram},
+        trace::{Span, Tracer},
+    },
+    setup::GracefulShutdown,
 };
 
 #[tokio::main]
@@ -59,7 +61,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (options, path) in TRY {
         println!("  curl {options}http://{address}{path}");
     }
-    println!("\nTelemetry goes where the environment says, else here. Ctrl-C ends.\n");
+    println!(
+        "\nTelemetry is exported as the environment says, or printed here. Press Ctrl-C to stop.\n"
+    );
 
     let shutdown = GracefulShutdown::new(telemetry);
     let app = app(address.to_string())
@@ -81,7 +85,7 @@ const TRY: [(&str, &str); 7] = [
     ("", "/healthz  # filtered: no span, no measurement"),
 ];
 
-/// The application: one line makes it observable.
+/// The application. One layer makes it observable.
 fn app(own_address: String) -> Router {
     let telemetry = TelemetryLayer::server().with_filter(filter::except_paths(["/healthz"]));
     Router::new()
@@ -96,7 +100,8 @@ fn app(own_address: String) -> Router {
         .layer(telemetry)
 }
 
-/// A line for each request. Its ids need no help: the server's span is current here.
+/// Logs a line for each request. The line has the ids of the server's span, because that span is
+/// current here.
 async fn log(route: Option<MatchedPath>, request: Request, next: Next) -> Response {
     let response = next.run(request).await;
     let route = route.as_ref().map(MatchedPath::as_str);
@@ -144,7 +149,7 @@ struct Order {
     amount: u64,
 }
 
-/// A business operation: a span of its own with an event, a counter, a latency histogram.
+/// A business operation with a span, an event, a counter and a histogram of its own.
 async fn order(State(shop): State<Shop>, Json(order): Json<Order>) -> impl IntoResponse {
     let started = std::time::Instant::now();
     let mut span = global::tracer("shop").start("place order");
@@ -173,7 +178,7 @@ async fn events() -> Sse<impl Stream<Item = Result<Event, Infallible>>> {
 }
 
 async fn fail() -> (StatusCode, &'static str) {
-    (StatusCode::INTERNAL_SERVER_ERROR, "failed, as asked\n")
+    (StatusCode::INTERNAL_SERVER_ERROR, "failed, as requested\n")
 }
 
 struct Failure;

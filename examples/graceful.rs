@@ -1,4 +1,5 @@
-//! A server that loses nothing when it is told to stop: neither requests in progress nor telemetry.
+//! A server that shuts down gracefully: it finishes the active requests, and exports the telemetry
+//! of all requests.
 //!
 //! ```text
 //! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 cargo run --all-features --example graceful
@@ -6,7 +7,7 @@
 //! kill -TERM $(pgrep graceful)
 //! ```
 //!
-//! `RUNTIME=current-thread` runs it on one thread, which makes no difference to telemetry.
+//! `RUNTIME=current-thread` runs it on one thread, without a difference for the telemetry.
 //!
 //! A Collector that is down does not make it fail: what was not delivered is printed at the end.
 
@@ -29,7 +30,7 @@ async fn serve() -> Result<(), Box<dyn Error>> {
         .with_service_name("graceful")
         .with_log_lines(LogFormat::Json)
         .build()?;
-    // The sum has to be shorter than what an orchestrator grants.
+    // Both together must be shorter than the orchestrator's grace period.
     let shutdown = GracefulShutdown::new(telemetry)
         .with_drain(Duration::from_secs(10))
         .with_flush(Duration::from_secs(5));
@@ -47,13 +48,13 @@ async fn serve() -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Logs through `log`, as many libraries do.
+/// Logs with `log`, as many libraries do.
 async fn fast() -> &'static str {
     log::info!("fast");
     "fast\n"
 }
 
-/// Logs through `tracing`.
+/// Logs with `tracing`.
 async fn slow() -> &'static str {
     tracing::info!(seconds = 2, "slow begins");
     tokio::time::sleep(Duration::from_secs(2)).await;

@@ -1,4 +1,5 @@
-//! hyper-util's client under tower layers, with telemetry for each attempt. It ends by itself.
+//! hyper-util's client under tower layers, with telemetry for each attempt. The program ends after
+//! a few calls.
 //!
 //! ```text
 //! cargo run --all-features --example hyper_client
@@ -25,14 +26,14 @@ use tower_telemetry::{AttemptsLayer, Telemetry, TelemetryLayer, UrlTemplate};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder().with_console_by_default().build()?;
 
-    // From the outside in: count, try again, record each attempt, send.
+    // From the outside in: count the attempts, retry, record each attempt, send.
     let client = ServiceBuilder::new()
         .layer(AttemptsLayer::new())
         .layer(RetryLayer::new(WhileUnavailable))
         .layer(TelemetryLayer::client())
         .service(Client::builder(TokioExecutor::new()).build_http::<Empty<Bytes>>());
 
-    println!("a server that answers to the third attempt:");
+    println!("a server that is available at the third attempt:");
     let request = Request::get(format!("{}/flaky", start_server().await?))
         .extension(UrlTemplate::new("/flaky"))
         .body(Empty::new())?;

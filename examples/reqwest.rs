@@ -1,5 +1,5 @@
-//! reqwest with telemetry: spans printed, against a server that the example starts. It ends by
-//! itself.
+//! reqwest with telemetry, printed on the console. The program calls a server that it starts
+//! itself, and ends after a few calls.
 //!
 //! ```text
 //! cargo run --all-features --example reqwest
@@ -15,7 +15,7 @@ use tower_telemetry::{ErrorKinds, Telemetry, TelemetryLayer, integrations::Reqwe
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
-    // This build of reqwest brings no TLS of its own.
+    // The examples build reqwest without a TLS provider, so one is installed.
     let _ = rustls::crypto::ring::default_provider().install_default();
     let telemetry = Telemetry::builder().with_console_by_default().build()?;
     let url = start_server().await?;

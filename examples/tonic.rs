@@ -1,4 +1,5 @@
-//! A tonic server and its client in one process, with spans and metrics printed. It ends by itself.
+//! A tonic server and its client in one process, with telemetry printed on the console. The program
+//! ends after a few calls.
 //!
 //! ```text
 //! cargo run --all-features --example tonic
@@ -20,7 +21,7 @@ use tower_telemetry::{Convention, Telemetry, TelemetryLayer};
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder().with_console_by_default().build()?;
 
-    // The server: one layer around all its services.
+    // One layer around all services of the server.
     let (reporter, health) = health_reporter();
     reporter.set_service_status("shop", tonic_health::ServingStatus::Serving).await;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
@@ -28,7 +29,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let server = Server::builder().layer(TelemetryLayer::server()).add_service(health);
     let server = tokio::spawn(server.serve_with_incoming(TcpListenerStream::new(listener)));
 
-    // The client: a channel's requests name no host, so the layer is told the origin.
+    // The requests of a channel have no host, so the layer needs the origin.
     let channel = Endpoint::new(origin.clone())?.connect().await?;
     let channel = ServiceBuilder::new()
         .layer(TelemetryLayer::new(Convention::client().with_origin(origin.parse()?)))
@@ -38,7 +39,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
 
     println!("a call that succeeds:");
     client.check(request("shop")).await?;
-    println!("\na call that fails: an error for the client, and none of the server's");
+    println!("\na call that fails, which is an error on the client but not on the server:");
     let _ = client.check(request("nobody")).await;
     println!("\na stream that the client leaves after its first message:");
     let mut watch = client.watch(request("shop")).await?.into_inner();

@@ -1,4 +1,4 @@
-//! The service that the W3C's test harness for Trace Context asks for: `POST /test` takes a JSON
+//! The service that the W3C's test harness for Trace Context requires: `POST /test` takes a JSON
 //! array of `{"url": .., "arguments": ..}`, and posts each `arguments` to its `url`.
 //!
 //! ```text
@@ -14,10 +14,11 @@ use hyper_util::{
     client::legacy::{Client, connect::HttpConnector},
     rt::TokioExecutor,
 };
-use opentelemetry_sdk::trace::SdkTracerProvider;
 use tokio::net::TcpListener;
 use tower::{Layer, ServiceExt};
-use tower_telemetry::{TelemetryLayer, TelemetryService};
+use tower_telemetry::{
+    TelemetryLayer, TelemetryService, opentelemetry_sdk::trace::SdkTracerProvider,
+};
 
 type HttpClient = TelemetryService<Client<HttpConnector, Full<Bytes>>>;
 

@@ -1,4 +1,4 @@
-//! A set that many threads read for each request, and that now and then grows.
+//! A bounded, append-only hash map for caches that every request reads and few requests write.
 
 use std::{
     fmt,
@@ -11,35 +11,36 @@ use std::{
 
 use foldhash::fast::RandomState;
 
-/// A bounded set that only ever grows.
+/// A bounded hash map that is read without locks.
 ///
-/// The hash of a key, two bits at a time, leads from node to node, to its own or to where that would be.
-/// A node never moves and never goes, so readers take no lock and write nothing, and writers wait for
-/// each other at one place alone.
+/// It is a tree with four children per node. Two bits of the key's hash select the child at each
+/// level. Nodes are never moved or removed: reads are lock-free, and writers contend only for the
+/// slot that they fill.
 ///
-/// Keys of one set hash alike whatever their type, as `str` and `String` do, and `is_it` is true for the
-/// value of the key alone.
+/// A value contains its key. The caller passes `is_match`, which must return true only for the
+/// value of the key that is looked up. Keys of different types may be mixed if equal keys have
+/// equal hashes, as with `str` and `String`.
 ///
-/// Callers may choose what is in it, and its hasher is a fast one: the limit is what bounds the harm of
-/// keys that collide.
+/// The hasher is fast and not resistant to chosen collisions. `limit` bounds the length of a path
+/// even if clients choose the keys.
 pub(crate) struct HashTrie<T> {
-    root: Place<T>,
+    root: Slot<T>,
     len: AtomicUsize,
     limit: usize,
     hasher: RandomState,
 }
 
-/// Where a node is, or will be.
-type Place<T> = OnceLock<Box<Node<T>>>;
+/// A node, or an empty slot for one.
+type Slot<T> = OnceLock<Box<Node<T>>>;
 
 struct Node<T> {
     hash: u64,
     value: T,
-    children: [Place<T>; 4],
+    children: [Slot<T>; 4],
 }
 
 impl<T> HashTrie<T> {
-    /// An empty set, with room for so many.
+    /// Creates an empty map that holds at most `limit` values.
     pub(crate) fn new(limit: usize) -> Self {
         Self {
             root: OnceLock::new(),
@@ -49,43 +50,46 @@ impl<T> HashTrie<T> {
         }
     }
 
-    /// The value of this key, if it has been added.
-    pub(crate) fn get<K>(&self, key: &K, is_it: impl Fn(&T) -> bool) -> Option<&T>
+    /// Returns the value of `key`, if it is present.
+    pub(crate) fn get<K>(&self, key: &K, is_match: impl Fn(&T) -> bool) -> Option<&T>
     where
         K: Hash + ?Sized,
     {
-        self.find(self.hasher.hash_one(key), is_it).ok()
+        self.find(self.hasher.hash_one(key), is_match).ok()
     }
 
-    /// The value of this key; if it isn't there it is made, from how many came before it, or a few more
-    /// where threads add at once. None where there is no room for it, or others are just taking the last.
-    pub(crate) fn get_or_add<K>(
+    /// Returns the value of `key`, inserting `make(n)` if it is absent. `n` is the number of
+    /// earlier values, and may be too high while other threads insert.
+    ///
+    /// Returns `None` if the map is full, or if concurrent inserts have reserved the last free
+    /// slots.
+    pub(crate) fn get_or_insert<K>(
         &self,
         key: &K,
-        is_it: impl Fn(&T) -> bool,
+        is_match: impl Fn(&T) -> bool,
         make: impl FnOnce(usize) -> T,
     ) -> Option<&T>
     where
         K: Hash + ?Sized,
     {
         let hash = self.hasher.hash_one(key);
-        match self.find(hash, &is_it) {
+        match self.find(hash, &is_match) {
             Ok(value) => Some(value),
-            Err(_) => self.add(hash, is_it, make),
+            Err(_) => self.insert(hash, is_match, make),
         }
     }
 
-    /// The value, or the place where it is missing.
+    /// Returns the value, or the empty slot where it belongs.
     #[inline]
-    fn find(&self, hash: u64, is_it: impl Fn(&T) -> bool) -> Result<&T, &Place<T>> {
-        let (mut place, mut path) = (&self.root, hash);
-        while let Some(node) = place.get() {
-            if node.hash == hash && is_it(&node.value) {
+    fn find(&self, hash: u64, is_match: impl Fn(&T) -> bool) -> Result<&T, &Slot<T>> {
+        let (mut slot, mut path) = (&self.root, hash);
+        while let Some(node) = slot.get() {
+            if node.hash == hash && is_match(&node.value) {
                 return Ok(&node.value);
             }
-            (place, path) = (&node.children[(path >> 62) as usize], path << 2);
+            (slot, path) = (&node.children[(path >> 62) as usize], path << 2);
         }
-        Err(place)
+        Err(slot)
     }
 
     pub(crate) fn len(&self) -> usize {
@@ -93,33 +97,34 @@ impl<T> HashTrie<T> {
     }
 
     #[cold]
-    fn add(
+    fn insert(
         &self,
         hash: u64,
-        is_it: impl Fn(&T) -> bool,
+        is_match: impl Fn(&T) -> bool,
         make: impl FnOnce(usize) -> T,
     ) -> Option<&T> {
         let reserve = |len| (len < self.limit).then_some(len + 1);
         let number = self.len.fetch_update(Ordering::Relaxed, Ordering::Relaxed, reserve).ok()?;
         let mut node = Box::new(Node { hash, value: make(number), children: Default::default() });
         loop {
-            let place = match self.find(hash, &is_it) {
+            let slot = match self.find(hash, &is_match) {
                 Ok(value) => {
-                    // Another thread was faster.
+                    // Another thread inserted the same key first.
                     self.len.fetch_sub(1, Ordering::Relaxed);
                     return Some(value);
                 }
-                Err(place) => place,
+                Err(slot) => slot,
             };
-            match place.set(node) {
-                Ok(()) => return place.get().map(|node| &node.value),
-                Err(refused) => node = refused,
+            match slot.set(node) {
+                Ok(()) => return slot.get().map(|node| &node.value),
+                Err(rejected) => node = rejected,
             }
         }
     }
 }
 
-/// Node by node, for keys that collide are a long way down.
+/// Drops the nodes in a loop. Recursion could overflow the stack, because keys with equal hashes
+/// form a long path.
 impl<T> Drop for HashTrie<T> {
     fn drop(&mut self) {
         let mut nodes: Vec<_> = self.root.take().into_iter().collect();
@@ -141,52 +146,52 @@ mod tests {
 
     use super::*;
 
-    fn add(trie: &HashTrie<String>, key: &str) -> Option<*const String> {
-        trie.get_or_add(key, |known| known == key, |_| key.to_owned()).map(ptr::from_ref)
+    fn insert(trie: &HashTrie<String>, key: &str) -> Option<*const String> {
+        trie.get_or_insert(key, |known| known == key, |_| key.to_owned()).map(ptr::from_ref)
     }
 
     #[test]
-    fn it_is_bounded_and_nothing_in_it_moves() {
+    fn inserts_stop_at_the_limit_and_values_never_move() {
         let trie = HashTrie::new(50);
         let keys: Vec<_> = (0..100).map(|i| i.to_string()).collect();
-        let added: Vec<_> = keys.iter().map(|key| add(&trie, key)).collect();
-        for (i, (key, added)) in keys.iter().zip(added).enumerate() {
-            assert_eq!(added.is_some(), i < 50);
-            assert_eq!(trie.get(key, |known| known == key).map(ptr::from_ref), added);
-            assert_eq!(add(&trie, key), added);
+        let inserted: Vec<_> = keys.iter().map(|key| insert(&trie, key)).collect();
+        for (i, (key, inserted)) in keys.iter().zip(inserted).enumerate() {
+            assert_eq!(inserted.is_some(), i < 50);
+            assert_eq!(trie.get(key, |known| known == key).map(ptr::from_ref), inserted);
+            assert_eq!(insert(&trie, key), inserted);
         }
     }
 
     #[test]
-    fn keys_of_one_hash_are_told_apart() {
-        struct Alike;
-        impl Hash for Alike {
+    fn keys_with_equal_hashes_are_distinct() {
+        struct SameHash;
+        impl Hash for SameHash {
             fn hash<H: std::hash::Hasher>(&self, _: &mut H) {}
         }
         let trie = HashTrie::new(2000);
         for round in 0..2 {
             for i in 0..2000 {
-                let value = trie.get_or_add(&Alike, |known| *known == i, |_| i + round);
+                let value = trie.get_or_insert(&SameHash, |known| *known == i, |_| i + round);
                 assert_eq!(value, Some(&i));
             }
         }
-        // With a stack that is less deep than the trie.
+        // The stack is too small for a recursive drop.
         let drops = thread::Builder::new().stack_size(32 * 1024).spawn(move || drop(trie));
         drops.unwrap().join().unwrap();
     }
 
     #[test]
-    fn of_two_who_add_alike_one_is_faster() {
+    fn concurrent_inserts_of_one_key_agree() {
         let trie = HashTrie::new(8);
-        // Each is past its own look before the other has added.
-        let both_have_looked = Barrier::new(2);
-        let add = || {
-            let make = |_| both_have_looked.wait().is_leader();
-            trie.get_or_add("key", |_| true, make).map(|value| ptr::from_ref(value) as usize)
+        // Both threads find the key missing before either of them inserts it.
+        let both_missed = Barrier::new(2);
+        let insert = || {
+            let make = |_| both_missed.wait().is_leader();
+            trie.get_or_insert("key", |_| true, make).map(|value| ptr::from_ref(value) as usize)
         };
         let (one, two) = thread::scope(|scope| {
-            let other = scope.spawn(add);
-            (add(), other.join().unwrap())
+            let other = scope.spawn(insert);
+            (insert(), other.join().unwrap())
         });
         assert!(one.is_some());
         assert_eq!(one, two);
@@ -194,15 +199,15 @@ mod tests {
     }
 
     #[test]
-    fn threads_that_add_much_find_alike() {
+    fn concurrent_inserts_agree() {
         let (threads, keys) = (4, 200);
-        // With room for all who try at a time.
+        // Leaves room for the slots that concurrent inserts of one key reserve.
         let trie = HashTrie::new(keys + threads);
         let start = Barrier::new(threads);
         let found: Vec<Vec<_>> = thread::scope(|scope| {
             let find_all = || {
                 start.wait();
-                (0..keys).map(|i| add(&trie, &i.to_string()).unwrap() as usize).collect()
+                (0..keys).map(|i| insert(&trie, &i.to_string()).unwrap() as usize).collect()
             };
             let threads: Vec<_> = (0..threads).map(|_| scope.spawn(find_all)).collect();
             threads.into_iter().map(|thread| thread.join().unwrap()).collect()

@@ -1,11 +1,12 @@
-//! The grammar of `traceparent` (W3C Trace Context Level 2, section 3.2).
+//! Reads and writes `traceparent` (W3C Trace Context Level 2, section 3.2).
 
 use opentelemetry::{
     Context, TraceFlags,
     trace::{SpanId, TraceContextExt, TraceId},
 };
 
-/// What a `traceparent` says, version and unknown flags aside.
+/// The fields of a `traceparent`, without the version and without flags that this crate doesn't
+/// know.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) struct TraceParent {
     pub(crate) trace_id: TraceId,
@@ -13,16 +14,18 @@ pub(crate) struct TraceParent {
     pub(crate) flags: TraceFlags,
 }
 
-/// The trace id was made at random; it is sent on for as long as the trace lasts.
+/// The *random-trace-id* flag. It is forwarded with every `traceparent` of the trace.
 pub(crate) const RANDOM: TraceFlags = TraceFlags::new(0x02);
 
-/// In a context: the caller's trace has the random flag. A span made by the SDK loses it where a
-/// sampler drops it.
+/// Marks a context whose caller sent the random flag with this trace id.
+///
+/// The flag can't live in the span context alone: a span that a sampler drops loses it.
 #[derive(Debug)]
 pub(crate) struct RandomTrace(pub(crate) TraceId);
 
 impl TraceParent {
-    /// What is sent for the span of this context; `None` where it is no valid one.
+    /// Returns the `traceparent` to send for the span of `context`. Returns `None` if the span
+    /// context is invalid.
     pub(crate) fn of(context: &Context) -> Option<Self> {
         let span = context.span();
         let span = span.span_context();
@@ -33,7 +36,7 @@ impl TraceParent {
         span.is_valid().then(|| Self { trace_id, span_id: span.span_id(), flags })
     }
 
-    /// Reads a header's value; `None` where it has to be ignored.
+    /// Parses the value of the header. Returns `None` for a value that must be ignored.
     pub(crate) fn parse(value: &str) -> Option<Self> {
         let value = trimmed(value.as_bytes());
         let (fields, rest) = value.split_first_chunk::<LENGTH>()?;
@@ -41,39 +44,37 @@ impl TraceParent {
         if dashes != [b'-'; 3] {
             return None;
         }
-        // The version and the flags, with digits to spare.
-        let ends = [fields[0], fields[1], fields[53], fields[54], b'0', b'0', b'0', b'0'];
-        let [version, flags, ..] = value_of(ends)?.to_be_bytes();
-        match (version, rest) {
+        match (parse_hex(&fields[..2])?, rest) {
             (0xff, _) => return None,
             (0, []) | (1.., [] | [b'-', ..]) => {}
-            // Version 00 has nothing more, and later ones add more behind a dash.
+            // Version 00 ends here, and later versions may only append fields after a dash.
             _ => return None,
         }
+        let (high, low) = (parse_hex(&fields[3..19])?, parse_hex(&fields[19..35])?);
         let parsed = Self {
-            trace_id: TraceId::from(number(&fields[3..35])?),
-            span_id: SpanId::from(number(&fields[36..52])? as u64),
-            flags: TraceFlags::new(flags) & KNOWN,
+            trace_id: TraceId::from(u128::from(high) << 64 | u128::from(low)),
+            span_id: SpanId::from(parse_hex(&fields[36..52])?),
+            flags: TraceFlags::new(parse_hex(&fields[53..])? as u8) & KNOWN,
         };
         let is_valid = parsed.trace_id != TraceId::INVALID && parsed.span_id != SpanId::INVALID;
         is_valid.then_some(parsed)
     }
 
-    /// Writes a header's value: version 00, and flags that this version knows.
+    /// Returns the value of the header in version 00, with the flags that this version defines.
     pub(crate) fn to_text(self) -> String {
         let mut text = *b"00-00000000000000000000000000000000-0000000000000000-00";
         write_hex(&mut text[3..35], &self.trace_id.to_bytes());
         write_hex(&mut text[36..52], &self.span_id.to_bytes());
-        let [.., high, low] = digits_of(u32::from((self.flags & KNOWN).to_u8()));
-        (text[53], text[54]) = (high, low);
+        write_hex(&mut text[53..], &[(self.flags & KNOWN).to_u8()]);
         String::from_utf8(text.to_vec()).expect("dashes and hexadecimal digits are ASCII")
     }
 }
 
+/// The length of version 00.
 const LENGTH: usize = 55;
 const KNOWN: TraceFlags = TraceFlags::new(0x03);
 
-/// The value without the white space that a header may have around it.
+/// Removes optional white space around the value of a header.
 fn trimmed(mut value: &[u8]) -> &[u8] {
     while let [b' ' | b'\t', rest @ ..] | [rest @ .., b' ' | b'\t'] = value {
         value = rest;
@@ -81,71 +82,52 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
     value
 }
 
-/// The number that these digits are: a multiple of eight of them.
-#[inline]
-fn number(digits: &[u8]) -> Option<u128> {
-    debug_assert!(digits.len().is_multiple_of(8));
-    let words = digits.as_chunks().0.iter();
-    words.copied().try_fold(0, |number, word| Some(number << 32 | u128::from(value_of(word)?)))
+/// Parses at most 16 lowercase hexadecimal digits. Unlike `from_str_radix` it rejects signs and
+/// capitals, as the specification demands.
+fn parse_hex(digits: &[u8]) -> Option<u64> {
+    digits.iter().try_fold(0, |number, digit| {
+        let value = match digit {
+            b'0'..=b'9' => digit - b'0',
+            b'a'..=b'f' => digit - b'a' + 10,
+            _ => return None,
+        };
+        Some(number << 4 | u64::from(value))
+    })
 }
 
+/// Writes two lowercase digits for each byte.
 fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    for (text, word) in text.as_chunks_mut().0.iter_mut().zip(bytes.as_chunks().0) {
-        *text = digits_of(u32::from_be_bytes(*word));
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for (text, byte) in text.chunks_exact_mut(2).zip(bytes) {
+        text[0] = DIGITS[usize::from(byte >> 4)];
+        text[1] = DIGITS[usize::from(byte & 0xf)];
     }
 }
-
-/// The value of eight hexadecimal digits in lower case; `None` where that isn't what they are:
-/// `from_str_radix` would take a sign, and capitals.
-///
-/// All eight in one register, for this is read for every request: whatever the octets are, they are
-/// decoded as if they were digits, and were digits where encoding gives them back.
-fn value_of(octets: [u8; 8]) -> Option<u32> {
-    let octets = u64::from_be_bytes(octets);
-    let is_letter = octets >> 6 & EACH;
-    let nibbles = ((octets & LOW) + is_letter * 9) & LOW;
-    let pairs = (nibbles >> 4 | nibbles) & 0x00ff_00ff_00ff_00ff;
-    let quads = (pairs >> 8 | pairs) & 0x0000_ffff_0000_ffff;
-    (to_digits(nibbles) == octets).then_some((quads >> 16 | quads) as u32)
-}
-
-fn digits_of(value: u32) -> [u8; 8] {
-    let quads = u64::from(value);
-    let pairs = (quads << 16 | quads) & 0x0000_ffff_0000_ffff;
-    let nibbles = (pairs << 8 | pairs) & 0x00ff_00ff_00ff_00ff;
-    to_digits((nibbles << 4 | nibbles) & LOW).to_be_bytes()
-}
-
-/// The digits of eight values below sixteen, each in an octet of its own.
-fn to_digits(nibbles: u64) -> u64 {
-    // Ten and above carry into the upper half.
-    let is_letter = (nibbles + EACH * 6) >> 4 & EACH;
-    nibbles + EACH * u64::from(b'0') + is_letter * u64::from(b'a' - b'0' - 10)
-}
-
-/// One in each octet.
-const EACH: u64 = 0x0101_0101_0101_0101;
-/// The lower half of each octet.
-const LOW: u64 = EACH * 0x0f;
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
     #[test]
-    fn every_octet_in_every_place_is_a_digit_or_none() {
+    fn only_lowercase_hexadecimal_digits_are_parsed() {
         let digits = *b"0af7c319";
-        for place in 0..digits.len() {
+        for position in 0..digits.len() {
             for octet in 0..=u8::MAX {
                 let mut text = digits;
-                text[place] = octet;
+                text[position] = octet;
                 let expected = matches!(octet, b'0'..=b'9' | b'a'..=b'f')
-                    .then(|| u32::from_str_radix(std::str::from_utf8(&text).unwrap(), 16).unwrap());
-                assert_eq!(value_of(text), expected, "{octet:#x} at {place}");
-                if let Some(value) = expected {
-                    assert_eq!(digits_of(value), text);
-                }
+                    .then(|| u64::from_str_radix(std::str::from_utf8(&text).unwrap(), 16).unwrap());
+                assert_eq!(parse_hex(&text), expected, "{octet:#x} at {position}");
             }
+        }
+    }
+
+    #[test]
+    fn every_byte_is_written_as_two_digits() {
+        for byte in 0..=u8::MAX {
+            let mut text = [0; 2];
+            write_hex(&mut text, &[byte]);
+            assert_eq!(text, format!("{byte:02x}").as_bytes());
         }
     }
 }

@@ -1,7 +1,7 @@
-//! Allocations for each request, counted exactly: none may be added to the figures in
+//! Counts the allocations of each request. They must not exceed the figures in
 //! `tests/allocations.txt`.
 //!
-//! `UPDATE_ALLOCATIONS=1 cargo test --all-features --test allocations` writes them anew.
+//! `UPDATE_ALLOCATIONS=1 cargo test --all-features --test allocations` updates the figures.
 
 #[path = "../benches/workload/mod.rs"]
 mod workload;
@@ -13,7 +13,7 @@ use workload::{Boxed, Caller, Sdk, client_rows, exchange, outbound, request};
 const FIGURES: &str = "tests/allocations.txt";
 
 #[test]
-fn allocations() {
+fn allocations_do_not_increase() {
     let sdk = Sdk::new();
     let mut text = String::new();
     for caller in Caller::ALL {
@@ -30,11 +30,11 @@ fn allocations() {
             (allowed.rsplit_once(' ').unwrap(), now.rsplit_once(' ').unwrap());
         assert_eq!(row, now_row);
         let (allowed, now): (u64, u64) = (allowed.parse().unwrap(), now.parse().unwrap());
-        assert!(now <= allowed, "{row}: {now} allocations, where {allowed} are allowed");
+        assert!(now <= allowed, "{row}: {now} allocations, but only {allowed} are allowed");
     }
 }
 
-/// Writes how many allocations each row adds to the first.
+/// Writes the allocations that each row adds to the first row.
 fn measure(
     text: &mut String,
     name: &str,
@@ -43,7 +43,7 @@ fn measure(
 ) {
     let mut bare = None;
     for (row, mut service) in rows {
-        // What is made once, is made now, and that there is no provider has been found out.
+        // Fills the caches, and lets a layer without a provider stop looking for one.
         for _ in 0..300 {
             exchange(&mut service, request());
         }

@@ -1,5 +1,5 @@
-//! Global providers and the global propagator, in a process of their own: they are looked up at the
-//! first request, so the order of set-up and of building a router doesn't matter.
+//! Layers look up global providers and the global propagator at the first request, so a router may
+//! be built before set-up. The test has a process of its own, because it installs globals.
 
 use std::convert::Infallible;
 
@@ -19,7 +19,7 @@ use opentelemetry_sdk::{
 use tower::{Layer, Service, service_fn};
 use tower_telemetry::{Convention, MetricsObserver, Route, TelemetryLayer, observe::ObserveLayer};
 
-/// Sends one header that no default of ours would.
+/// A propagator that sends a header of its own.
 #[derive(Debug)]
 struct Own([String; 1]);
 
@@ -38,7 +38,7 @@ impl TextMapPropagator for Own {
 }
 
 #[test]
-fn what_is_installed_by_the_first_request_is_used() {
+fn globals_that_are_installed_before_the_first_request_are_used() {
     let service = service_fn(|request: Request<()>| async move {
         let mut response = Response::new(String::new());
         *response.headers_mut() = request.headers().clone();
@@ -50,7 +50,7 @@ fn what_is_installed_by_the_first_request_is_used() {
     let meters = SdkMeterProvider::builder().with_periodic_exporter(metrics.clone()).build();
     let tracers = SdkTracerProvider::builder().with_simple_exporter(spans.clone()).build();
 
-    // Before anything is installed: the W3C's propagators, and no telemetry.
+    // Without globals, the W3C's propagators are used and nothing is recorded.
     let parent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-01";
     let mut before = TelemetryLayer::server().layer(TelemetryLayer::client().layer(service));
     let request = Request::get("http://a/").header("traceparent", parent).body(()).unwrap();
@@ -69,19 +69,19 @@ fn what_is_installed_by_the_first_request_is_used() {
     meters.force_flush().unwrap();
     assert_eq!(metrics.get_finished_metrics().unwrap().len(), 1);
 
-    // One observer under two conventions: each has the labels of its own.
+    // An observer that two conventions share records the labels of each.
     let observer = MetricsObserver::default();
-    for (is_shown, route) in [(true, "/shown"), (false, "/hidden"), (true, "/shown")] {
+    for (has_status_class, route) in [(true, "/shown"), (false, "/hidden"), (true, "/shown")] {
         let convention = Convention::server()
-            .with_status_class(is_shown)
+            .with_status_class(has_status_class)
             .with_route(move |_| Some(Route::new(route)));
         let mut service = ObserveLayer::from_observer(convention, observer.clone()).layer(service);
         let request = Request::get("http://a/").body(()).unwrap();
         drop(service.call(request).now_or_never().unwrap().unwrap());
     }
-    // And of one route, which alone doesn't tell them apart.
-    for is_shown in [true, false] {
-        let convention = Convention::server().with_status_class(is_shown);
+    // Also if the routes are equal.
+    for has_status_class in [true, false] {
+        let convention = Convention::server().with_status_class(has_status_class);
         let mut service = ObserveLayer::from_observer(convention, observer.clone()).layer(service);
         let request = Request::get("http://a/").body(()).unwrap();
         drop(service.call(request).now_or_never().unwrap().unwrap());

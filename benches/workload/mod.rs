@@ -1,5 +1,5 @@
-//! The workload that benches and the allocation test share: `GET /users/{id}` to an axum router in
-//! memory, with realistic headers, and the real SDK with exporting switched off.
+//! The workload that benches and the allocation test share: `GET /users/{id}` on an axum router in
+//! memory, with realistic headers, and the SDK without export.
 
 mod request;
 
@@ -22,7 +22,7 @@ use tower_telemetry::{
 
 pub(crate) use self::request::outbound;
 
-/// What the caller sends.
+/// The caller's request.
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Caller {
     /// A sampled parent with a `tracestate` of two members.
@@ -42,7 +42,7 @@ impl Caller {
 
 pub(crate) type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// The providers of one row.
+/// The providers that the rows record with.
 pub(crate) struct Sdk {
     pub(crate) tracers: SdkTracerProvider,
     pub(crate) meters: SdkMeterProvider,
@@ -75,7 +75,7 @@ impl Sdk {
         MetricsLayer::server().with_meter_provider(&self.meters)
     }
 
-    /// The services to compare, by name; the first is the one without any layer.
+    /// Returns the services to compare, by name. The first one has no layer.
     pub(crate) fn rows(&self) -> Vec<(&'static str, Boxed)> {
         let nest = router().layer(self.metrics()).layer(self.span()).layer(propagation());
         vec![
@@ -91,7 +91,7 @@ impl Sdk {
             ("stack", boxed(router().layer(self.stack()))),
             ("stack, body sizes", boxed(router().layer(self.stack().with_body_sizes()))),
             ("stack, parent decides", boxed(router().layer(self.stack().with_parent_decision()))),
-            // No provider was ever installed in this process.
+            // This process installs no global provider.
             ("stack, no provider", boxed(router().layer(TelemetryLayer::server()))),
         ]
     }
@@ -101,7 +101,8 @@ fn propagation() -> PropagationLayer {
     PropagationLayer::server().with_propagator(W3c::new())
 }
 
-/// As `axum::serve` has it: a router that isn't given its state makes its layers anew for each request.
+/// Gives the router its state, as `axum::serve` does. Otherwise it would build its layers for each
+/// request.
 fn boxed(router: Router) -> Boxed {
     BoxCloneSyncService::new(router.with_state::<()>(()))
 }
@@ -112,7 +113,7 @@ fn router() -> Router {
         .route("/fail", get(|| async { (StatusCode::INTERNAL_SERVER_ERROR, "hello") }))
 }
 
-/// An outbound call: the bare service, and the client's stack around it.
+/// Returns the services for an outbound call: the bare one, and one with the client's layer.
 pub(crate) fn client_rows(sdk: &Sdk) -> Vec<(&'static str, Boxed)> {
     let bare = tower::service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(Response::new(Body::from("hello")))
@@ -138,15 +139,15 @@ pub(crate) fn request(caller: Caller) -> Request<Body> {
     }
 }
 
-/// One exchange, to the end of the body.
+/// Runs one exchange to the end of the body.
 pub(crate) fn exchange(service: &mut Boxed, request: Request<Body>) {
-    let response = service.call(request).now_or_never().expect("nothing waits");
+    let response = service.call(request).now_or_never().expect("the service answers at once");
     let Ok(response) = response;
-    let body = response.into_body().collect().now_or_never().expect("nothing waits");
-    assert_eq!(body.expect("the body is whole").to_bytes(), "hello");
+    let body = response.into_body().collect().now_or_never().expect("the service answers at once");
+    assert_eq!(body.expect("the body has no error").to_bytes(), "hello");
 }
 
-/// An observer that does nothing: what remains is the engine.
+/// An observer that does nothing, to measure the engine alone.
 #[derive(Clone)]
 pub(crate) struct Nothing;
 

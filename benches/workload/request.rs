@@ -1,16 +1,17 @@
-//! What callers send: shared with `benches/peers`, which is a package of its own.
+//! Requests of callers. The package `benches/peers` includes this file, too.
 
 use axum::body::Body;
 use http::{HeaderValue, Request};
 use opentelemetry::trace::{SpanId, TraceId};
 
-/// Who calls: the trace and the span of its `traceparent`.
+/// The trace id and the span id in the `traceparent` of inbound requests.
 pub(crate) const CALLER: (TraceId, SpanId) = (
     TraceId::from_bytes(0x0af7_6519_16cd_43dd_8448_eb21_1c80_319c_u128.to_be_bytes()),
     SpanId::from_bytes(0xb7ad_6b71_6920_3331_u64.to_be_bytes()),
 );
 
-/// A request with these flags in its `traceparent`, and with a `tracestate` of two members or none.
+/// Builds an inbound request with these flags in its `traceparent`, and with a `tracestate` of two
+/// members if `has_state`.
 pub(crate) fn inbound(path: &str, flags: &str, has_state: bool) -> Request<Body> {
     let (trace, span) = CALLER;
     let mut request = Request::get(path)

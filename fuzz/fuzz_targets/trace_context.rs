@@ -1,5 +1,5 @@
-//! Any bytes as `traceparent` and lines of `tracestate`: what is sent on is by the grammar, and is
-//! sent on again as it is.
+//! Forwards arbitrary bytes as `traceparent` and lines of `tracestate`. The result must follow the
+//! grammar, and must not change if it is forwarded again.
 //!
 //! `cargo +nightly fuzz run trace_context -- -max_total_time=60`
 
@@ -7,10 +7,12 @@
 
 use http::{HeaderMap, HeaderValue};
 use libfuzzer_sys::fuzz_target;
-use opentelemetry::{Context, propagation::TextMapPropagator};
-use tower_telemetry::propagation::{HeaderExtractor, HeaderInjector, TraceContext};
+use tower_telemetry::{
+    opentelemetry::{Context, propagation::TextMapPropagator},
+    propagation::{HeaderExtractor, HeaderInjector, TraceContext},
+};
 
-fn passed_on(headers: &HeaderMap) -> HeaderMap {
+fn forwarded(headers: &HeaderMap) -> HeaderMap {
     let propagator = TraceContext::new();
     let extractor = HeaderExtractor::new(headers);
     let context = propagator.extract_with_context(&Context::new(), &extractor);
@@ -20,7 +22,7 @@ fn passed_on(headers: &HeaderMap) -> HeaderMap {
 }
 
 fuzz_target!(|data: &[u8]| {
-    // Half of the runs get past the `traceparent`.
+    // Half of the runs have a valid `traceparent`.
     let (is_valid, data) = match data.split_first() {
         Some((first, rest)) => (first & 1 == 1, rest),
         None => return,
@@ -37,8 +39,8 @@ fuzz_target!(|data: &[u8]| {
         headers.append("tracestate", line);
     }
 
-    let sent = passed_on(&headers);
-    assert_eq!(passed_on(&sent), sent);
+    let sent = forwarded(&headers);
+    assert_eq!(forwarded(&sent), sent);
     let Some(parent) = sent.get("traceparent") else {
         assert!(sent.is_empty());
         return;

@@ -50,15 +50,18 @@ impl Statements {
         let parsed = self.parse(sql);
         let statement = parsed.statement(is_parameterized);
         if is_parameterized || parsed.sanitized.is_none() {
-            self.cached.get_or_add(sql, |cached| *cached.sql == *sql, |_| parsed);
+            self.cached.get_or_insert(sql, |cached| *cached.sql == *sql, |_| parsed);
         }
         statement
     }
 
     fn parse(&self, sql: &str) -> Cached {
         let summary = summary(sql, self.dialect);
-        let label =
-            self.labels.get_or_add(&*summary, |label| **label == *summary, |_| (*summary).into());
+        let label = self.labels.get_or_insert(
+            &*summary,
+            |label| **label == *summary,
+            |_| (*summary).into(),
+        );
         let (is_label, label) = (label.is_some(), label.map(Arc::clone));
         Cached {
             sql: sql.into(),

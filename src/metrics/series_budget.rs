@@ -42,7 +42,7 @@ impl SeriesBudget {
         if group.is_untrusted() && !is_known && self.groups.len() >= self.limit / 20 {
             return false;
         }
-        let Some(account) = self.groups.get_or_add(group, is_it, make) else { return false };
+        let Some(account) = self.groups.get_or_insert(group, is_it, make) else { return false };
         // With the default limit of 2000, a route has 9 series and a host 2. Then 100 routes, with the
         // pool of 300 and the reduced series of each, stay below the limit.
         let guaranteed = match group {

@@ -55,7 +55,7 @@ impl SeriesCache {
         let is_it = |entry: &Entry| entry.key.is(key);
         if self.budget.admit(&key.group()) {
             let make = |number| Entry::new(key, CachedSeries::new(&labels(false), number, binds));
-            let entry = self.exact.get_or_add(key, is_it, make);
+            let entry = self.exact.get_or_insert(key, is_it, make);
             return Found { series: entry.map(|entry| &entry.series), is_reduced: false };
         }
         self.reduced(key, labels)
@@ -71,7 +71,7 @@ impl SeriesCache {
         let key = key.reduced();
         let is_it = |entry: &Entry| entry.key.is(&key);
         let make = |number| Entry::new(&key, CachedSeries::new(&labels(true), number, false));
-        let entry = self.reduced.get_or_add(&key, is_it, make);
+        let entry = self.reduced.get_or_insert(&key, is_it, make);
         Found { series: entry.map(|entry| &entry.series), is_reduced: true }
     }
 }

@@ -11,23 +11,26 @@ use opentelemetry::{
 use super::carrier::BAGGAGE;
 use crate::percent;
 
-/// Propagates `baggage` by W3C Baggage.
+/// Propagates the `baggage` header as W3C Baggage specifies.
 ///
-/// It is a [`TextMapPropagator`] for any OpenTelemetry code:
+/// It is a [`TextMapPropagator`], so any OpenTelemetry code can use it:
 ///
-/// - Values are percent-encoded and -decoded as the specification says, keys are taken as they
-///   are. Octets that are not UTF-8 become U+FFFD.
-/// - Properties are kept as they came, encoded, in the entry's metadata. Whatever is set as
-///   metadata, it can't become another member.
-/// - A malformed member is left out, and none of the others.
-/// - 64 members and 8192 bytes are sent and received; what is beyond is left out, member by member.
+/// - Values are percent-encoded and -decoded. Keys are not. Octets that are not valid UTF-8 become
+///   U+FFFD.
+/// - Properties stay percent-encoded in the metadata of their entry. Metadata that is not a valid
+///   property is not sent, so metadata can't add a member.
+/// - A malformed member is skipped. The other members are still read.
+/// - At most 64 members and 8192 bytes are sent, and as much is received. Members beyond that are
+///   skipped; a member is never cut.
 ///
 /// # Example
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use opentelemetry::{Context, KeyValue, baggage::BaggageExt, propagation::TextMapPropagator};
-/// use tower_telemetry::propagation::Baggage;
+/// use tower_telemetry::{
+///     opentelemetry::{Context, KeyValue, baggage::BaggageExt, propagation::TextMapPropagator},
+///     propagation::Baggage,
+/// };
 ///
 /// let context = Context::new().with_baggage([KeyValue::new("city", "K\u{f6}ln, a = b")]);
 /// let mut headers = HashMap::new();
@@ -39,14 +42,15 @@ use crate::percent;
 pub struct Baggage;
 
 impl Baggage {
-    /// Makes the propagator.
+    /// Creates the propagator.
     pub fn new() -> Self {
         Self
     }
 }
 
 impl Baggage {
-    /// The context of a caller who sent these lines; none where there is nothing in them.
+    /// Returns `cx` with the baggage of these header lines. Returns `None` if they contain no valid
+    /// member.
     pub(super) fn read<'a>(
         cx: &Context,
         lines: impl IntoIterator<Item = &'a str>,
@@ -78,7 +82,7 @@ impl TextMapPropagator for Baggage {
         let mut header = String::new();
         let mut members = 0;
         for (key, (value, metadata)) in cx.baggage() {
-            let kept = header.len();
+            let before = header.len();
             if members > 0 {
                 header.push(',');
             }
@@ -86,9 +90,9 @@ impl TextMapPropagator for Baggage {
             header.push('=');
             push_encoded(&mut header, value.as_str(), Percent::Literal);
             push_properties(&mut header, metadata.as_str());
-            // Never a part of a member.
+            // A member that doesn't fit is skipped, never cut.
             if header.len() > MAX_BYTES {
-                header.truncate(kept);
+                header.truncate(before);
             } else {
                 members += 1;
             }
@@ -113,7 +117,7 @@ impl TextMapPropagator for Baggage {
     }
 }
 
-/// A member of the list: `key OWS "=" OWS value *( OWS ";" OWS property )`.
+/// A list member: `key OWS "=" OWS value *( OWS ";" OWS property )`.
 struct Member<'a> {
     key: &'a str,
     value: Cow<'a, str>,
@@ -136,18 +140,18 @@ impl<'a> Member<'a> {
     }
 }
 
-/// Appends metadata as properties: those that can be sent, and nothing that is none.
+/// Appends the valid properties of `metadata`, and skips the others.
 fn push_properties(header: &mut String, metadata: &str) {
     for property in metadata.split(';') {
-        let kept = header.len();
+        let before = header.len();
         header.push(';');
         if push_property(header, property).is_none() {
-            header.truncate(kept);
+            header.truncate(before);
         }
     }
 }
 
-/// Appends one property, without the white space around its parts; `None` where its key is none.
+/// Appends one property without optional white space. Returns `None` if its key is not a token.
 fn push_property(text: &mut String, property: &str) -> Option<()> {
     let (key, value) = match property.split_once('=') {
         Some((key, value)) => (key.trim_matches(OWS), Some(value.trim_matches(OWS))),
@@ -162,18 +166,18 @@ fn push_property(text: &mut String, property: &str) -> Option<()> {
     text.push_str(key);
     if let Some(value) = value {
         text.push('=');
-        // It stays encoded in the metadata, and may have been set so by hand.
+        // Metadata from a caller is still encoded. Metadata set by the application may not be.
         push_encoded(text, value, Percent::Escape);
     }
     Some(())
 }
 
-/// What a percent sign means in a string that is to be encoded.
+/// How to encode a percent sign.
 #[derive(Clone, Copy, PartialEq)]
 enum Percent {
-    /// Itself.
+    /// Always escape it.
     Literal,
-    /// The beginning of an escape, where two digits follow.
+    /// Leave it if it begins an escape, because the text is already encoded.
     Escape,
 }
 
@@ -192,13 +196,13 @@ fn push_encoded(text: &mut String, value: &str, sign: Percent) {
     }
 }
 
-/// RFC 7230, section 3.2.6.
+/// Returns true for a `token` (RFC 7230, section 3.2.6).
 fn is_token(key: &str) -> bool {
     !key.is_empty()
         && key.bytes().all(|b| b.is_ascii_alphanumeric() || b"!#$%&'*+-.^_`|~".contains(&b))
 }
 
-/// `baggage-octet`: visible, and none of `"`, `,`, `;` and `\`.
+/// Returns true for a `baggage-octet`: a visible character other than `"`, `,`, `;` and `\`.
 fn is_octet(byte: u8) -> bool {
     byte.is_ascii_graphic() && !b"\",;\\".contains(&byte)
 }

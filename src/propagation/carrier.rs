@@ -1,4 +1,4 @@
-//! Header maps as the carriers of propagators: what those of `opentelemetry-http` do, and what they lack.
+//! Carriers that let a propagator read and write a header map.
 
 use std::cell::OnceCell;
 
@@ -6,25 +6,28 @@ use bytes::Bytes;
 use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::propagation::{Extractor, Injector};
 
-/// Reads headers for a propagator of any kind.
+/// An [`Extractor`] that reads from a header map, for any propagator.
 ///
-/// Beyond `opentelemetry_http::HeaderExtractor`: the lists `tracestate` and
-/// `baggage` come joined, in order, where they were sent in several lines, and a `traceparent` that
-/// was sent twice is none. Lines that are not text are skipped.
+/// It differs from `opentelemetry_http::HeaderExtractor`:
+///
+/// - `get` joins several lines of `tracestate` or `baggage` into one list, in order.
+/// - `get` returns `None` for a `traceparent` that was sent twice, because the specification makes
+///   it invalid.
+/// - Lines that are not visible ASCII are skipped.
 #[derive(Debug)]
 pub struct HeaderExtractor<'a> {
     headers: &'a HeaderMap,
-    // `get` lends from the carrier, so what is joined must live in it.
+    // `get` returns a reference, so the joined lines must be stored in the carrier.
     joined: [OnceCell<String>; LISTS.len()],
 }
 
 impl<'a> HeaderExtractor<'a> {
-    /// Reads from these headers.
+    /// Creates an extractor that reads from `headers`.
     pub fn new(headers: &'a HeaderMap) -> Self {
         Self { headers, joined: Default::default() }
     }
 
-    /// The lines of a header that are text.
+    /// Returns the lines of a header that are visible ASCII.
     fn lines(&self, key: &str) -> impl Iterator<Item = &str> {
         self.headers.get_all(key).into_iter().filter_map(|value| value.to_str().ok())
     }
@@ -55,18 +58,21 @@ impl Extractor for HeaderExtractor<'_> {
     }
 }
 
-/// Writes headers for a propagator of any kind.
+/// An [`Injector`] that writes to a header map, for any propagator.
 ///
-/// Beyond `opentelemetry_http::HeaderInjector`: an empty value is not sent (some propagators set an
-/// empty `tracestate`), and a header map that is full stays as it is. Names and values that no
-/// header can have are left out.
+/// It differs from `opentelemetry_http::HeaderInjector`:
+///
+/// - An empty value removes the header, because some propagators set an empty `tracestate`.
+/// - A header that doesn't fit into a full header map is skipped instead of causing a panic.
+///
+/// Invalid names and values are skipped, too.
 #[derive(Debug)]
 pub struct HeaderInjector<'a> {
     headers: &'a mut HeaderMap,
 }
 
 impl<'a> HeaderInjector<'a> {
-    /// Writes to these headers.
+    /// Creates an injector that writes to `headers`.
     pub fn new(headers: &'a mut HeaderMap) -> Self {
         Self { headers }
     }
@@ -84,7 +90,7 @@ impl Injector for HeaderInjector<'_> {
         };
         let value = HeaderValue::from_maybe_shared(Bytes::from(value));
         if let (Ok(name), Ok(value)) = (name, value) {
-            // `insert` panics where the map is full. A request with 2^15 headers will not arrive.
+            // `insert` panics if the map is full. No server accepts a request with 2^15 headers.
             let _ = self.headers.try_insert(name, value);
         }
     }
@@ -94,12 +100,12 @@ impl Injector for HeaderInjector<'_> {
     }
 }
 
-/// The name as a header's, where it needn't be read anew each time.
+/// Returns the header name of `key` if it is one of the W3C's, so that it needn't be parsed.
 fn known(key: &str) -> Option<&'static HeaderName> {
     W3C.iter().find(|name| name.as_str() == key)
 }
 
-/// The names of the W3C's headers.
+/// The headers that the W3C specifies.
 pub(super) static W3C: [HeaderName; 3] = [
     HeaderName::from_static(TRACEPARENT),
     HeaderName::from_static(TRACESTATE),

@@ -1,4 +1,4 @@
-//! W3c as the global propagator that this crate has installed, and knows again.
+//! The global propagator that set-up installs, in a form that layers recognize.
 
 use std::{ptr, sync::LazyLock};
 
@@ -9,14 +9,19 @@ use opentelemetry::{
 
 use super::W3c;
 
-/// The global propagator is behind a lock that all threads share, and of a type that nobody sees. One
-/// that names these very fields does what layers do without it. They are of this type alone, so that
-/// a propagator which wraps [`W3c`], and does more, is none of it.
+/// [`W3c`] as the global propagator. Layers recognize it and then use [`W3c`] directly.
+///
+/// The API hides the type of the global propagator and guards it with a lock that all threads
+/// share. Its fields are the only thing that identifies it, so this type has [`FIELDS`] of its own,
+/// and layers compare the address of the first field. The text would not do: another propagator may
+/// have the same fields and do more.
+///
+/// Going through the API instead costs about 6 % of a request (`benches/peers`).
 #[derive(Debug, Default)]
 pub(crate) struct GlobalW3c(W3c);
 
 impl GlobalW3c {
-    /// Whether a propagator of unknown type, of which this is the first field, is this one.
+    /// Returns true if `field`, the first field of some propagator, belongs to this type.
     pub(super) fn is_own(field: &str) -> bool {
         ptr::eq(field, &*FIELDS[0])
     }
@@ -46,13 +51,13 @@ mod tests {
     use super::*;
 
     #[test]
-    fn it_knows_itself_alone() {
+    fn only_this_type_is_recognized() {
         let is_own = |propagator: &dyn TextMapPropagator| {
             propagator.fields().next().is_some_and(GlobalW3c::is_own)
         };
         assert!(is_own(&GlobalW3c::default()));
-        assert!(!is_own(&W3c::new()), "what wraps it names its fields");
+        assert!(!is_own(&W3c::new()), "it has the same fields at another address");
         let others = TextMapCompositePropagator::new(vec![Box::new(GlobalW3c::default())]);
-        assert!(!is_own(&others), "it may do more");
+        assert!(!is_own(&others), "a composite may do more");
     }
 }

@@ -1,4 +1,4 @@
-//! W3C Trace Context, Level 2.
+//! W3C Trace Context Level 2.
 
 use std::sync::OnceLock;
 
@@ -12,27 +12,32 @@ use smallvec::SmallVec;
 use super::carrier::{TRACEPARENT, TRACESTATE};
 use crate::traceparent::{RANDOM, RandomTrace, TraceParent};
 
-/// Propagates `traceparent` and `tracestate` by W3C Trace Context Level 2.
+/// Propagates the `traceparent` and `tracestate` headers as W3C Trace Context Level 2 specifies.
 ///
-/// It is a [`TextMapPropagator`] for any OpenTelemetry code, stricter than the SDK's where the
-/// specification is strict, and more faithful where it says that a value must be passed on:
+/// It is a [`TextMapPropagator`], so any OpenTelemetry code can use it. It follows the
+/// specification more closely than the SDK's propagator:
 ///
-/// - `traceparent` by its exact grammar; of a later version, what version 00 knows.
-/// - The *random-trace-id* flag that came in goes out with every `traceparent` of that trace,
-///   whatever a sampler decides; all other flags but *sampled* are zero.
-/// - `tracestate` whole or not at all: a malformed member, or more than 32 members, discard it, and
-///   never the `traceparent`. Order and values are kept byte for byte, also of keys that
-///   [`TraceState`] has no room for. A change made by a sampler or a span processor wins.
+/// - `traceparent` is parsed by its exact grammar. If the version is later than 00, the fields of
+///   version 00 are read and the rest is ignored.
+/// - The *random-trace-id* flag of the caller is sent with every `traceparent` of that trace, even
+///   if a sampler drops the span. All flags except *sampled* and *random-trace-id* are sent as
+///   zero.
+/// - `tracestate` is forwarded as a whole or discarded as a whole. A malformed member or a 33rd
+///   member discards it; the `traceparent` stays valid. Order and values are forwarded byte for
+///   byte, even for keys that [`TraceState`] rejects. Changes made by a sampler or a span processor
+///   are applied.
 ///
-/// A header sent twice can only be refused by the carrier; see
+/// Only the carrier can reject a header that was sent twice; see
 /// [`HeaderExtractor`](super::HeaderExtractor).
 ///
 /// # Example
 ///
 /// ```
 /// use std::collections::HashMap;
-/// use opentelemetry::{Context, propagation::TextMapPropagator, trace::TraceContextExt};
-/// use tower_telemetry::propagation::TraceContext;
+/// use tower_telemetry::{
+///     opentelemetry::{Context, propagation::TextMapPropagator, trace::TraceContextExt},
+///     propagation::TraceContext,
+/// };
 ///
 /// let mut headers = HashMap::new();
 /// let traceparent = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
@@ -50,14 +55,15 @@ use crate::traceparent::{RANDOM, RandomTrace, TraceParent};
 pub struct TraceContext;
 
 impl TraceContext {
-    /// Makes the propagator.
+    /// Creates the propagator.
     pub fn new() -> Self {
         Self
     }
 }
 
 impl TraceContext {
-    /// The context of a caller who sent these lines; none where there is no valid `traceparent`.
+    /// Returns `cx` with the span context of these header lines. Returns `None` if `traceparent` is
+    /// missing or invalid.
     pub(super) fn read<'a, I>(
         cx: &Context,
         parent: Option<&str>,
@@ -67,14 +73,14 @@ impl TraceContext {
         I: IntoIterator<Item = &'a str>,
     {
         let TraceParent { trace_id, span_id, flags } = TraceParent::parse(parent?)?;
-        let (state, kept) = read_state(trace_id, lines());
+        let (state, forwarded) = read_state(trace_id, lines());
         let span = SpanContext::new(trace_id, span_id, flags, true, state);
         let mut cx = cx.with_remote_span_context(span);
         if flags & RANDOM == RANDOM {
             cx = cx.with_value(RandomTrace(trace_id));
         }
-        Some(match kept {
-            Some(kept) => cx.with_value(kept),
+        Some(match forwarded {
+            Some(forwarded) => cx.with_value(forwarded),
             None => cx,
         })
     }
@@ -85,10 +91,11 @@ impl TextMapPropagator for TraceContext {
         let Some(parent) = TraceParent::of(cx) else { return };
         let span = cx.span();
         let state = span.span_context().trace_state();
-        let kept = cx.get::<KeptState>().filter(|kept| kept.trace_id == parent.trace_id);
+        let forwarded =
+            cx.get::<ForwardedState>().filter(|state| state.trace_id == parent.trace_id);
         injector.set(TRACEPARENT, parent.to_text());
-        let members = match kept {
-            Some(kept) => kept.text(state),
+        let members = match forwarded {
+            Some(forwarded) => forwarded.text(state),
             None => join(state),
         };
         if !members.is_empty() {
@@ -108,38 +115,41 @@ impl TextMapPropagator for TraceContext {
     }
 }
 
-/// A `tracestate` with keys that the API's type refuses, kept beside the span.
+/// A `tracestate` with keys that the API's [`TraceState`] rejects. It is stored in the context,
+/// beside the span context.
 #[derive(Debug)]
-struct KeptState {
+struct ForwardedState {
     trace_id: TraceId,
     members: Vec<(String, String)>,
-    /// The part of it that the span context got.
-    expressed: TraceState,
+    /// The members that [`TraceState`] accepts, as the span context received them.
+    accepted: TraceState,
 }
 
-impl KeptState {
-    /// The list to send, where the span now has `current`.
+impl ForwardedState {
+    /// Returns the list to send for a span whose state is now `current`.
     fn text(&self, current: &TraceState) -> String {
         let members = self.members.iter().map(|(key, value)| (&**key, &**value));
-        if *current == self.expressed {
+        if *current == self.accepted {
             return join(members);
         }
-        // What is new or changed goes to the left, what was deleted goes, all else keeps its place.
+        // The specification puts new and changed members to the left. Deleted members are dropped,
+        // and the others stay in order.
         let contains = |state: &TraceState, member| state.into_iter().any(|known| known == member);
-        let changed = current.into_iter().filter(|member| !contains(&self.expressed, *member));
-        let kept = members.filter(|member| match contains(&self.expressed, *member) {
+        let changed = current.into_iter().filter(|member| !contains(&self.accepted, *member));
+        let unchanged = members.filter(|member| match contains(&self.accepted, *member) {
             true => contains(current, *member),
             false => current.get(member.0).is_none(),
         });
-        join(changed.chain(kept).take(MAX_MEMBERS))
+        join(changed.chain(unchanged).take(MAX_MEMBERS))
     }
 }
 
-/// Reads the combined list: what a span context can hold, and all of it where it can't.
+/// Parses the lines as one list. Returns the members that a span context can hold and, if it can't
+/// hold them all, the complete list.
 fn read_state<'a>(
     trace_id: TraceId,
     lines: impl IntoIterator<Item = &'a str>,
-) -> (TraceState, Option<KeptState>) {
+) -> (TraceState, Option<ForwardedState>) {
     let mut members = SmallVec::<[(&str, &str); 8]>::new();
     for line in lines {
         let mut rest = Some(line);
@@ -156,7 +166,7 @@ fn read_state<'a>(
                 {
                     members.push((key, value));
                 }
-                // Discarded whole, not cut.
+                // An invalid list is discarded as a whole.
                 _ => return (TraceState::NONE, None),
             }
         }
@@ -167,19 +177,19 @@ fn read_state<'a>(
     match TraceState::from_key_value(members.iter().copied()) {
         Ok(state) => (state, None),
         Err(_) => {
-            let is_expressible =
+            let is_accepted =
                 |member: &&(&str, &str)| TraceState::from_key_value([**member]).is_ok();
-            let expressible = members.iter().filter(is_expressible).copied();
-            let expressed = TraceState::from_key_value(expressible).unwrap_or_default();
+            let accepted = members.iter().filter(is_accepted).copied();
+            let accepted = TraceState::from_key_value(accepted).unwrap_or_default();
             let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
             let members = members.iter().map(owned).collect();
-            (expressed.clone(), Some(KeptState { trace_id, members, expressed }))
+            (accepted.clone(), Some(ForwardedState { trace_id, members, accepted }))
         }
     }
 }
 
-/// What is before the first of these separators, and what is behind it. By octets, which is faster
-/// than `str::split` where the parts are short.
+/// Splits `text` at the first separator. Comparing bytes is faster than `str::split_once` because
+/// the parts are short.
 fn split_at(text: &str, separator: u8) -> (&str, Option<&str>) {
     match text.bytes().position(|b| b == separator) {
         Some(at) => (&text[..at], Some(&text[at + 1..])),
@@ -187,7 +197,7 @@ fn split_at(text: &str, separator: u8) -> (&str, Option<&str>) {
     }
 }
 
-/// The text without the white space that may be around a member.
+/// Removes optional white space around a member.
 fn trimmed(mut text: &str) -> &str {
     while let [b' ' | b'\t', ..] = text.as_bytes() {
         text = &text[1..];
@@ -200,7 +210,7 @@ fn trimmed(mut text: &str) -> &str {
 
 fn join<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     let mut text = String::new();
-    // A sampler may have put in what the API takes and nobody else does.
+    // A sampler may add members that the API accepts and the specification forbids.
     for (key, value) in members.into_iter().filter(|(key, value)| is_key(key) && is_value(value)) {
         if text.is_empty() {
             text.reserve(64);
@@ -214,7 +224,7 @@ fn join<'a>(members: impl IntoIterator<Item = (&'a str, &'a str)>) -> String {
     text
 }
 
-/// Section 3.3.1.3.1.
+/// Checks a key (section 3.3.1.3.1).
 fn is_key(key: &str) -> bool {
     let is_first = |b: &u8| b.is_ascii_lowercase() || b.is_ascii_digit();
     let key = key.as_bytes();
@@ -223,7 +233,7 @@ fn is_key(key: &str) -> bool {
         && key.iter().all(|b| is_first(b) || matches!(b, b'_' | b'-' | b'*' | b'/' | b'@'))
 }
 
-/// Section 3.3.1.3.2. White space behind a value was never part of it.
+/// Checks a value (section 3.3.1.3.2). Trailing white space has been removed before.
 fn is_value(value: &str) -> bool {
     !value.is_empty()
         && value.len() <= MAX_LENGTH

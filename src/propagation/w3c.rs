@@ -1,4 +1,4 @@
-//! The two propagators of the W3C as one.
+//! The W3C's two propagators, combined.
 
 use std::sync::LazyLock;
 
@@ -11,8 +11,10 @@ use smallvec::SmallVec;
 
 use super::{Baggage, TraceContext, carrier};
 
-/// [`TraceContext`] and [`Baggage`]: what is used where no propagator is given and no global one is
-/// installed.
+/// Combines [`TraceContext`] and [`Baggage`].
+///
+/// It is the default propagator of a layer: it is used if the layer has no propagator of its own
+/// and no global one is installed.
 #[derive(Debug, Clone, Copy, Default)]
 #[non_exhaustive]
 pub struct W3c {
@@ -21,15 +23,17 @@ pub struct W3c {
 }
 
 impl W3c {
-    /// Makes the propagator.
+    /// Creates the propagator.
     pub fn new() -> Self {
         Self::default()
     }
 
-    /// What [`extract_with_context`](TextMapPropagator::extract_with_context) does with the carrier of
-    /// this crate, without the lists of lines that a carrier has to give.
+    /// Extracts from a header map, with the same result as
+    /// [`extract_with_context`](TextMapPropagator::extract_with_context) on a
+    /// [`HeaderExtractor`](super::HeaderExtractor). Returns `None` if `cx` doesn't change.
     ///
-    /// One pass over a usual request's headers costs less than three look-ups.
+    /// It is faster: it makes one pass over the headers instead of three lookups, and doesn't
+    /// allocate the lists of lines that [`Extractor::get_all`] returns.
     pub(super) fn read(cx: &Context, headers: &HeaderMap) -> Option<Context> {
         let [mut parents, mut states, mut baggage] = [Lines::new(), Lines::new(), Lines::new()];
         for (name, value) in headers {
@@ -39,20 +43,20 @@ impl W3c {
                 carrier::BAGGAGE => &mut baggage,
                 _ => continue,
             };
-            // Lines that are not text are skipped.
+            // Lines that are not visible ASCII are skipped.
             lines.extend(value.to_str());
         }
-        // Of two nobody knows which is the caller's.
+        // A `traceparent` that was sent twice is invalid.
         let parent = match parents[..] {
             [parent] => Some(parent),
             _ => None,
         };
-        let called = TraceContext::read(cx, parent, || states);
-        Baggage::read(called.as_ref().unwrap_or(cx), baggage).or(called)
+        let traced = TraceContext::read(cx, parent, || states);
+        Baggage::read(traced.as_ref().unwrap_or(cx), baggage).or(traced)
     }
 }
 
-/// The lines of a header, which is mostly one.
+/// The lines of a header. Usually there is one.
 type Lines<'a> = SmallVec<[&'a str; 1]>;
 
 impl TextMapPropagator for W3c {

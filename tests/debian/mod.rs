@@ -1,11 +1,11 @@
-//! Programs from Debian's package `prometheus`, where it is installed.
+//! Programs of Debian's package `prometheus`, if it is installed.
 
 use std::{
     io::Write,
     process::{Command, Stdio},
 };
 
-/// The program of this name, or None, said loudly.
+/// Returns the program. Prints a warning and returns `None` if it is not installed.
 pub(crate) fn installed(program: &str) -> Option<Command> {
     match Command::new(program).arg("--version").output() {
         Ok(output) if output.status.success() => Some(Command::new(program)),
@@ -18,7 +18,8 @@ pub(crate) fn installed(program: &str) -> Option<Command> {
     }
 }
 
-/// What `promtool check metrics` has to say of these, which is nothing if they are well.
+/// Returns the complaints of `promtool check metrics`. The text is empty if the metrics are valid.
+/// Returns `None` if `promtool` is not installed.
 pub(crate) fn promtool_on(metrics: &str) -> Option<String> {
     let mut check = installed("promtool")?
         .args(["check", "metrics"])
@@ -30,6 +31,6 @@ pub(crate) fn promtool_on(metrics: &str) -> Option<String> {
     check.stdin.take().unwrap().write_all(metrics.as_bytes()).unwrap();
     let output = check.wait_with_output().unwrap();
     let text = String::from_utf8_lossy(&output.stderr).into_owned();
-    assert!(output.status.success() || !text.is_empty(), "it says what it finds");
+    assert!(output.status.success() || !text.is_empty(), "promtool failed without a message");
     Some(text)
 }

@@ -1,5 +1,4 @@
-//! Every attribute of the conventions: there when its condition holds, of the right type, and only
-//! then.
+//! Every attribute is recorded with the right type if its condition holds, and only then.
 
 use futures_util::FutureExt;
 use http::{HeaderName, Request, Response, StatusCode, Version};
@@ -9,8 +8,7 @@ use tower_telemetry::{Client, Convention, HttpScheme, Server, SpanObserver, Trus
 
 use crate::support::{AnyConvention, Telemetry, strings};
 
-/// Answers one request, and compares name and attributes of the span with what is expected: pairs
-/// of key and value, strings in quotes.
+/// Serves one request, and compares the name and the attributes of its span with the expected ones.
 #[track_caller]
 fn check(
     convention: impl Into<AnyConvention>,
@@ -40,10 +38,11 @@ fn check(
     attributes.sort();
     expected.sort();
     assert_eq!(attributes, expected);
-    assert!(attributes.iter().all(|(_, value)| value != "String((\"\"))"), "nothing is empty");
+    assert!(attributes.iter().all(|(_, value)| value != "String((\"\"))"), "an attribute is empty");
 }
 
-/// `7` is an integer, `[a, b]` an array of strings, and all else a string.
+/// Converts an expected value: `7` is an integer, `[a, b]` an array of strings, and anything else a
+/// string.
 fn typed(value: &str) -> String {
     let string = |value: &str| format!("({value:?})");
     if let Some(list) = value.strip_prefix('[').and_then(|list| list.strip_suffix(']')) {
@@ -65,7 +64,7 @@ fn client() -> Convention<Client> {
 }
 
 #[test]
-fn servers() {
+fn attributes_of_servers() {
     check(
         server(),
         Request::get("/"),
@@ -117,7 +116,7 @@ fn servers() {
             ("http.response.status_code", "404"),
         ],
     );
-    // A scheme that a caller makes up is not believed.
+    // The caller's scheme is ignored if it is neither `http` nor `https`.
     check(
         server(),
         Request::get("evil://example.com/").version(Version::HTTP_2),
@@ -149,7 +148,7 @@ fn servers() {
 }
 
 #[test]
-fn methods() {
+fn attributes_of_methods() {
     let attributes = |method: &'static str, original: Option<&'static str>| {
         let mut attributes = vec![
             ("http.request.method", method),
@@ -199,7 +198,7 @@ fn methods() {
 }
 
 #[test]
-fn clients() {
+fn attributes_of_clients() {
     let rows = [
         (
             client(),
@@ -295,7 +294,7 @@ fn clients() {
 }
 
 #[test]
-fn headers_are_captured_by_an_explicit_list() {
+fn only_listed_headers_are_captured() {
     let request = Request::get("/")
         .header("x-tenant", "one")
         .header("x-tenant", "two")
@@ -334,7 +333,7 @@ fn headers_are_captured_by_an_explicit_list() {
 }
 
 #[test]
-fn sensitive_parameters_are_overridden_whole() {
+fn a_list_of_sensitive_parameters_replaces_the_default() {
     let convention = server().with_sensitive_query_parameters(["token"]);
     check(
         convention,
@@ -353,7 +352,7 @@ fn sensitive_parameters_are_overridden_whole() {
 }
 
 #[test]
-fn peers_and_proxies() {
+fn attributes_of_peers_and_proxies() {
     let peer = |_: &http::request::Parts| Some("10.0.0.1:4711".parse().unwrap());
     let forwarded = || {
         Request::get("/")
@@ -391,9 +390,8 @@ fn peers_and_proxies() {
     }
 }
 
-/// Samplers decide by what is there at creation.
 #[test]
-fn sampling_relevant_attributes_are_there_at_creation() {
+fn samplers_see_the_attributes_that_they_decide_by() {
     use opentelemetry::{
         Context,
         trace::{Link, SpanKind, TraceId, TraceState},
@@ -471,9 +469,10 @@ fn sampling_relevant_attributes_are_there_at_creation() {
     );
 }
 
-/// The variable replaces the whole list, and only for a convention that asks for it.
+/// The environment variable replaces the whole list, but only if the convention reads the
+/// environment.
 #[test]
-fn known_methods_from_the_environment() {
+fn known_methods_are_read_from_the_environment_on_request() {
     const CHILD: &str = "TOWER_TELEMETRY_TEST_CHILD";
     if let Ok(expected) = std::env::var(CHILD) {
         let (method, recorded) = expected.split_once('=').unwrap();
@@ -499,7 +498,7 @@ fn known_methods_from_the_environment() {
         (" ", "QUERY=QUERY"),
     ] {
         let child = std::process::Command::new(std::env::current_exe().unwrap())
-            .args(["--exact", "attributes::known_methods_from_the_environment"])
+            .args(["--exact", "attributes::known_methods_are_read_from_the_environment_on_request"])
             .env("OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS", variable)
             .env(CHILD, expected)
             .output()

@@ -1,4 +1,4 @@
-//! Bound instruments count what unbound ones count.
+//! Bound and unbound instruments record the same metrics.
 
 use std::collections::BTreeMap;
 
@@ -11,7 +11,8 @@ use tower_telemetry::{Convention, Route};
 
 use crate::support::{AnyConvention, Script, Step::*, Telemetry};
 
-/// What was counted, by instrument and labels: how often, and which sum where that is no time.
+/// Count and sum by instrument and labels. The sum of a duration is zero, because durations differ
+/// between runs.
 type Counts = BTreeMap<(String, Vec<String>), (u64, f64)>;
 
 fn counts(telemetry: &Telemetry) -> Counts {
@@ -21,12 +22,12 @@ fn counts(telemetry: &Telemetry) -> Counts {
         let mut labels: Vec<_> = point.labels.iter().map(|label| format!("{label:?}")).collect();
         labels.sort();
         let known = counts.insert((point.name, labels), (point.count, sum));
-        assert!(known.is_none(), "each series is exported once");
+        assert!(known.is_none(), "a series was exported twice");
     }
     counts
 }
 
-/// Many kinds of exchanges on so many routes, more than once, and the metrics of them.
+/// Runs several kinds of exchanges on `routes` routes, each twice, and returns their metrics.
 fn counted(convention: impl Into<AnyConvention>, routes: usize, is_bound: bool) -> Counts {
     let telemetry = Telemetry::new();
     let mut layer = telemetry.stack(convention);
@@ -56,7 +57,7 @@ fn counted(convention: impl Into<AnyConvention>, routes: usize, is_bound: bool) 
             }
         }
     }
-    // While an exchange is under way.
+    // Reads the metrics while an exchange is active.
     let response = service.call(Request::new(String::new())).now_or_never().unwrap().unwrap();
     let counts = counts(&telemetry);
     drop(response);
@@ -65,7 +66,7 @@ fn counted(convention: impl Into<AnyConvention>, routes: usize, is_bound: bool) 
 }
 
 #[test]
-fn they_count_the_same() {
+fn bound_instruments_record_the_same() {
     for convention in [
         Convention::server().into(),
         Convention::client().into(),
@@ -74,14 +75,14 @@ fn they_count_the_same() {
         ),
     ] {
         let bound = counted(convention.clone(), 4, true);
-        assert!(bound.len() > 8, "several series of several instruments: {bound:#?}");
+        assert!(bound.len() > 8, "expected several series of several instruments: {bound:#?}");
         assert_eq!(bound, counted(convention, 4, false));
     }
 }
 
-/// More series than are bound, and than the SDK keeps.
+/// More series than the cache binds, and more than the SDK's cardinality limit.
 #[test]
-fn they_count_the_same_beyond_the_limits() {
+fn bound_instruments_record_the_same_beyond_the_limits() {
     let bound = counted(Convention::server(), 2100, true);
     assert!(bound.keys().any(|(_, labels)| labels.concat().contains("overflow")));
     assert_eq!(bound, counted(Convention::server(), 2100, false));

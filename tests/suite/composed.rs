@@ -1,5 +1,4 @@
-//! Layers and observers in company: foreign code within them, one beside another, one in several
-//! places.
+//! Layers and observers combined with each other and with code of third parties.
 
 use std::{
     convert::Infallible,
@@ -28,7 +27,7 @@ use tower_telemetry::{
 
 use crate::support::{Telemetry, get, hello};
 
-/// Attaches a context where the layers call it.
+/// A span processor and propagator that attaches a context whenever a layer calls it.
 #[derive(Debug)]
 struct Attaching;
 
@@ -63,16 +62,16 @@ impl TextMapPropagator for Attaching {
     }
 }
 
-/// The API panics where a context is attached while the current one is borrowed.
+/// The API panics if a context is attached while the current one is borrowed.
 #[test]
-fn foreign_code_may_attach_a_context() {
+fn processors_and_propagators_may_attach_a_context() {
     let tracers = SdkTracerProvider::builder().with_span_processor(Attaching).build();
-    let ask = |layer: TelemetryLayer| {
+    let call = |layer: TelemetryLayer| {
         let service = layer.with_propagator(Attaching).layer(service_fn(hello));
         service.oneshot(get("http://a/")).now_or_never().unwrap().unwrap();
     };
-    ask(TelemetryLayer::server().with_tracer_provider(&tracers));
-    ask(TelemetryLayer::client().with_tracer_provider(&tracers));
+    call(TelemetryLayer::server().with_tracer_provider(&tracers));
+    call(TelemetryLayer::client().with_tracer_provider(&tracers));
     for layer in [SpanLayer::server(), SpanLayer::client()] {
         let service = layer.with_tracer_provider(&tracers).layer(service_fn(hello));
         service.oneshot(get("http://a/")).now_or_never().unwrap().unwrap();
@@ -83,9 +82,9 @@ fn foreign_code_may_attach_a_context() {
     }
 }
 
-/// A client that has no provider stands between two servers of one process.
+/// A client without a provider calls a server in the same process.
 #[test]
-fn a_server_behind_a_client_that_records_nothing() {
+fn a_server_behind_a_client_without_providers_is_recorded() {
     let telemetry = Telemetry::new();
     let backend = telemetry.stack(Convention::server()).layer(service_fn(hello));
     let client = TelemetryLayer::client().layer(backend);
@@ -94,9 +93,9 @@ fn a_server_behind_a_client_that_records_nothing() {
     assert_eq!(telemetry.spans().len(), 2);
 }
 
-/// What the outer layer doesn't send, no inner one does, with a provider or without.
+/// An inner layer must not send what an outer layer withholds, with or without a provider.
 #[test]
-fn destinations_hold_for_inner_layers() {
+fn destinations_bind_inner_layers() {
     let telemetry = Telemetry::new();
     for layer in [
         TelemetryLayer::client(),
@@ -115,10 +114,10 @@ fn destinations_hold_for_inner_layers() {
     }
 }
 
-/// A span begins when the request came, not when the user's hooks were through.
+/// The span starts when the request enters, not after the hooks have run.
 #[test]
-fn a_span_begins_with_its_exchange() {
-    // Where the clock is read at once, and where it is read when the span is made.
+fn a_span_starts_before_the_hooks_run() {
+    // The clock is read either at the start of the exchange or when the span is created.
     let clocks: [fn(TelemetryLayer) -> TelemetryLayer; 2] =
         [|layer| layer, |layer| layer.with_parent_decision()];
     for clock in clocks {
@@ -134,11 +133,14 @@ fn a_span_begins_with_its_exchange() {
         let span = telemetry.spans().remove(0);
         let late = span.start_time.duration_since(before).unwrap_or_default();
         assert!(late < Duration::from_millis(200), "{late:?}");
-        assert!(span.end_time <= after + Duration::from_millis(100), "it ends when it ended");
+        assert!(
+            span.end_time <= after + Duration::from_millis(100),
+            "the span ends after its exchange"
+        );
     }
 }
 
-/// An access log around the observer of telemetry, of which nobody asked for any.
+/// An access log that wraps the telemetry's observer.
 #[derive(Clone, Default)]
 struct AccessLog {
     telemetry: TelemetryObserver,
@@ -184,7 +186,7 @@ impl Observer for AccessLog {
 }
 
 #[test]
-fn an_observer_of_ones_own_needs_no_provider() {
+fn an_observer_works_without_providers() {
     let log = AccessLog::default();
     let line = log.line.clone();
     let fails = service_fn(|_: Request<String>| async {
@@ -196,7 +198,7 @@ fn an_observer_of_ones_own_needs_no_provider() {
     assert_eq!(*line.lock().unwrap(), "Some(500) Some(\"500\") true");
 }
 
-/// A tracer that makes no span of some requests.
+/// A tracer that creates no span for some requests.
 #[derive(Debug, Clone)]
 struct Choosy {
     makes: SdkTracer,

@@ -1,4 +1,4 @@
-//! The span is in the current context wherever the service works.
+//! The span is in the current context whenever code of the service runs.
 
 use std::{
     convert::Infallible,
@@ -23,7 +23,7 @@ use tower_telemetry::{
 
 use crate::support::{AnyConvention, Telemetry, get};
 
-/// Notes which span is current: in the call, in polls of the future, in polls of the body.
+/// Records the current span in `call`, in polls of the future, and in polls of the body.
 #[derive(Clone, Default)]
 struct Notes(Arc<Mutex<Vec<SpanId>>>);
 
@@ -68,9 +68,9 @@ impl Body for Notes {
     }
 }
 
-/// Also where the exchange has ended at the head: the stream still belongs to the request.
+/// The exchange ends at the head, but the stream still belongs to the request.
 #[tokio::test]
-async fn in_the_body_after_the_end() {
+async fn the_span_is_current_in_the_body_after_the_end() {
     let telemetry = Telemetry::new();
     let notes = Notes::default();
     let convention = Convention::server().with_end_at_head(|_| true);
@@ -82,7 +82,7 @@ async fn in_the_body_after_the_end() {
 }
 
 #[tokio::test]
-async fn in_the_call_in_the_future_and_in_the_body() {
+async fn the_span_is_current_in_the_call_the_future_and_the_body() {
     for convention in [AnyConvention::from(Convention::server()), Convention::client().into()] {
         let kind = match convention.side() {
             tower_telemetry::Side::Server => SpanKind::Server,
@@ -95,14 +95,14 @@ async fn in_the_call_in_the_future_and_in_the_body() {
         response.into_body().collect().await.unwrap();
         let span = telemetry.span_of(kind).span_context.span_id();
         assert_eq!(*notes.0.lock().unwrap(), [span; 4]);
-        assert!(!Context::current().has_active_span(), "and nowhere else");
+        assert!(!Context::current().has_active_span(), "the span must not leak into the caller");
     }
 }
 
-/// Sets a context, and follows nothing.
-struct Passing(SpanId);
+/// Sets a context, and ignores the rest of the exchange.
+struct SetsContext(SpanId);
 
-impl Observer for Passing {
+impl Observer for SetsContext {
     type State = ();
 
     fn on_request(&self, exchange: &mut Exchange, _: &mut request::Parts) -> Option<()> {
@@ -113,21 +113,21 @@ impl Observer for Passing {
     }
 
     fn on_response(&self, _: &Exchange, (): &mut (), _: &mut response::Parts) {
-        unreachable!("nobody follows");
+        unreachable!("`on_request` returned no state");
     }
 
     fn on_end(&self, _: &Exchange, _: &End<'_>, (): ()) {
-        unreachable!("nobody follows");
+        unreachable!("`on_request` returned no state");
     }
 }
 
 #[tokio::test]
-async fn where_nobody_follows() {
+async fn the_context_of_an_observer_without_state_is_current() {
     let (notes, span) = (Notes::default(), SpanId::from(7));
-    let layer = ObserveLayer::from_observer(Convention::server(), Passing(span));
+    let layer = ObserveLayer::from_observer(Convention::server(), SetsContext(span));
     let response = layer.layer(notes.clone()).call(get("/")).await.unwrap();
     response.into_body().collect().await.unwrap();
-    // And of a call that is never polled.
+    // A call whose future is never polled.
     drop(layer.layer(notes.clone()).call(get("/")));
     assert_eq!(*notes.0.lock().unwrap(), [span; 5]);
 }

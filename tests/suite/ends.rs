@@ -1,4 +1,4 @@
-//! Every way an exchange can end: told once, judged right, counted right.
+//! Every way in which an exchange can end is recorded exactly once, with the right `error.type`.
 
 use std::{future::Future, io, panic::AssertUnwindSafe, pin::pin, task};
 
@@ -15,7 +15,7 @@ use crate::support::{
     Telemetry, attribute, expect_panics, seconds,
 };
 
-/// What the service does.
+/// The behaviour of the service.
 #[derive(Clone)]
 enum Answer {
     Response(StatusCode, &'static [(&'static str, &'static str)], Script),
@@ -25,7 +25,7 @@ enum Answer {
     Never,
 }
 
-/// What the caller does.
+/// The behaviour of the caller.
 #[derive(Debug, Clone, Copy)]
 enum Reader {
     ReadsAll,
@@ -36,7 +36,7 @@ enum Reader {
 
 use Reader::*;
 
-/// Runs one exchange, and checks what was told of it. A status of 0 means that there was none.
+/// Runs one exchange, and checks its telemetry. A status of 0 stands for no response.
 #[track_caller]
 fn check(
     side: Side,
@@ -67,7 +67,7 @@ fn check(
                 }
                 Answer::Error => Err(io::Error::from(io::ErrorKind::ConnectionRefused)),
                 Answer::PanicInFuture => panic!("{EXPECTED_PANIC}"),
-                Answer::PanicInCall => unreachable!("the call has panicked"),
+                Answer::PanicInCall => unreachable!("`call` panics"),
                 Answer::Never => std::future::pending().await,
             }
         }
@@ -78,7 +78,8 @@ fn check(
         _ => "http://example.com/users/7",
     };
     let request = Request::builder().method(method).uri(uri).body(String::new()).unwrap();
-    // A panic is caught out here, as `CatchPanic` would do it: nothing unwinds when it is dropped.
+    // Catches panics outside of the layer, as `CatchPanic` does. Nothing unwinds any more when the
+    // future is dropped.
     let outcome = std::panic::catch_unwind(AssertUnwindSafe(|| {
         let mut future = pin!(AssertUnwindSafe(service.call(request)).catch_unwind());
         let mut cx = task::Context::from_waker(task::Waker::noop());
@@ -97,7 +98,7 @@ fn check(
                     }
                 }
                 if let ReadsAll = reader {
-                    // Whoever has read to the end may keep the body as long as it likes.
+                    // The exchange must have ended although the body is never dropped.
                     std::mem::forget(body);
                 }
             }
@@ -106,7 +107,7 @@ fn check(
     drop(outcome);
 
     let spans = telemetry.spans();
-    assert_eq!(spans.len(), 1, "the span ended once");
+    assert_eq!(spans.len(), 1, "one span ended");
     let span = &spans[0];
     let expected = match error_type {
         Some(_) => Status::Error { description: "".into() },
@@ -119,12 +120,12 @@ fn check(
 
     let duration = telemetry.duration();
     assert_eq!(duration.count, 1, "the duration was recorded once");
-    assert_eq!(duration.sum, seconds(span), "span and metric have one duration");
+    assert_eq!(duration.sum, seconds(span), "span and metric have the same duration");
     let label = |key: &str| duration.labels.get(key).map(String::as_str);
     let quoted = error_type.map(|kind| format!("String(({kind:?}))"));
     assert_eq!(label("error.type"), quoted.as_deref());
     assert_eq!(label("status_class").is_some(), status != 0);
-    assert_eq!(telemetry.active(), 0, "no request is active any more");
+    assert_eq!(telemetry.active(), 0, "no request is active");
 }
 
 fn answer(steps: &[Step]) -> Answer {
@@ -142,9 +143,8 @@ fn headers(headers: &'static [(&'static str, &'static str)], steps: &[Step]) -> 
 const HALF: &[Step] = &[Data("ab"), Pending];
 const SSE: &[(&str, &str)] = &[("content-type", "text/event-stream; charset=utf-8")];
 
-/// Ends that are the same for both sides.
 #[test]
-fn on_both_sides() {
+fn ends_on_both_sides() {
     let knows_end = Script { knows_end: true, ..Script::new(&[Data("ab"), Data("cd")]) };
     let knows_end = Answer::Response(StatusCode::OK, &[], knows_end);
     let knows_length = Script { knows_length: true, ..Script::new(&[Data("ab"), Pending]) };
@@ -178,7 +178,7 @@ fn on_both_sides() {
         check(side, Method::CONNECT, answer(HALF), ReadsFrames(0), 200, None);
         get(headers(SSE, HALF), ReadsFrames(1), 200, None);
         check(side, Method::PUT, answer(HALF), ReadsFrames(0), 200, None);
-        // By the status.
+        // Complete, with an error status.
         get(status(500, &[]), ReadsAll, 500, Some("500"));
         get(status(302, &[]), ReadsAll, 302, None);
         // Failed.
@@ -194,7 +194,7 @@ fn on_both_sides() {
 }
 
 #[test]
-fn on_a_server() {
+fn ends_on_a_server() {
     let get = |answer, reader, status, error| {
         check(Side::Server, Method::GET, answer, reader, status, error);
     };
@@ -209,7 +209,7 @@ fn on_a_server() {
 }
 
 #[test]
-fn on_a_client() {
+fn ends_on_a_client() {
     let get = |answer, reader, status, error| {
         check(Side::Client, Method::GET, answer, reader, status, error);
     };
@@ -222,9 +222,8 @@ fn on_a_client() {
     get(status(503, HALF), ReadsFrames(1), 503, Some("503"));
 }
 
-/// Frames, trailers, hints and errors come through as they are.
 #[tokio::test]
-async fn a_body_passes_through_untouched() {
+async fn the_response_body_is_forwarded_unchanged() {
     use http_body::Body;
     let telemetry = Telemetry::new();
     let script =
@@ -245,9 +244,10 @@ async fn a_body_passes_through_untouched() {
     assert!(body.frame().await.is_none());
 }
 
-/// Bytes are those delivered, once per exchange; lengths are those announced.
+/// The request's size is the announced length. The response's size is the number of delivered
+/// bytes.
 #[test]
-fn body_sizes() {
+fn body_sizes_are_recorded_once_per_exchange() {
     let sent = |request: Request<String>, answer: Script, frames: usize| {
         let telemetry = Telemetry::new();
         let service = service_fn(move |_: Request<String>| {
@@ -283,9 +283,8 @@ fn body_sizes() {
     }
 }
 
-/// A hook that panics ends the exchange as a panic would, and leaks nothing.
 #[test]
-fn hooks_that_panic() {
+fn a_panicking_hook_ends_the_exchange_and_leaks_no_active_request() {
     expect_panics();
     let server = Convention::server;
     let hostile: [AnyConvention; 5] = [
@@ -307,7 +306,7 @@ fn hooks_that_panic() {
         let call = AssertUnwindSafe(|| {
             service.call(crate::support::get("http://a/")).now_or_never().unwrap()
         });
-        // A hook for errors runs where nothing may panic, so its panic is caught.
+        // The hook for errors may run inside `Drop`, so its panic is caught.
         assert_eq!(std::panic::catch_unwind(call).is_err(), i != 2, "{i}");
         assert_eq!(telemetry.active(), 0, "{i}");
         let ended = telemetry.spans();
@@ -318,7 +317,7 @@ fn hooks_that_panic() {
             assert_eq!(attribute(&ended[0], "error.type").as_deref(), Some(expected));
         }
     }
-    // The same on a client whose destinations panic, in the stack as in the nest.
+    // The same for a client with a panicking rule for destinations.
     let telemetry = Telemetry::new();
     let layer = telemetry.stack(Convention::client());
     let layer = layer.with_destinations(|_| panic!("{EXPECTED_PANIC}"));
@@ -328,9 +327,9 @@ fn hooks_that_panic() {
     assert_eq!(telemetry.active(), 0);
 }
 
-/// Layers outside may answer in the service's stead, with a body of our type.
+/// An outer layer may replace the response, so it must be able to build our body type.
 #[tokio::test]
-async fn layers_outside_of_the_telemetry() {
+async fn an_outer_timeout_cancels_the_exchange() {
     let telemetry = Telemetry::new();
     let service = tower::ServiceBuilder::new()
         .layer(tower_http::cors::CorsLayer::permissive())
@@ -349,7 +348,7 @@ async fn layers_outside_of_the_telemetry() {
     assert_eq!(telemetry.active(), 0);
 }
 
-/// An exporter's own calls are not recorded: they would never end.
+/// Recording the calls of an exporter would make it export for ever.
 #[tokio::test]
 async fn suppressed_telemetry_is_not_recorded() {
     let telemetry = Telemetry::new();

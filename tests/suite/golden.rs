@@ -1,7 +1,7 @@
 //! The golden telemetry: every span, instrument, unit, boundary and attribute for a fixed set of
-//! requests. It is public API: a change of it needs a line under *Telemetry* in the changelog.
+//! requests. It is public API, so a change needs a line under *Telemetry* in the changelog.
 //!
-//! `UPDATE_GOLDEN=1 cargo test --all-features golden` writes it anew.
+//! `UPDATE_GOLDEN=1 cargo test --all-features golden` updates it.
 
 use std::{collections::BTreeMap, fmt::Write, io};
 
@@ -16,7 +16,7 @@ use crate::support::{AnyConvention, Script, Step::*, Telemetry};
 const GOLDEN: &str = "tests/suite/golden/telemetry.txt";
 
 #[test]
-fn golden_telemetry() {
+fn telemetry_equals_the_golden_file() {
     let mut text = String::new();
     let sides: [(&str, AnyConvention); 2] =
         [("server", server().into()), ("client", Convention::client().into())];
@@ -27,7 +27,7 @@ fn golden_telemetry() {
             let Ok(response) = service.call(request).now_or_never().unwrap() else { continue };
             let _ = response.into_body().collect().now_or_never();
         }
-        // The same request twice within one call, as a retry sends it.
+        // Sends the same request twice within one call, as a retry does.
         let mut twice = AttemptsLayer::new().layer(service_fn(|_: Request<()>| {
             let mut attempt = || {
                 let request = Request::get("https://example.com/again").body(String::new());
@@ -60,7 +60,7 @@ fn golden_telemetry() {
     let golden = std::fs::read_to_string(GOLDEN).unwrap();
     let changed = golden.lines().zip(text.lines()).position(|(golden, now)| golden != now);
     let changed = changed.map(|line| (line + 1, text.lines().nth(line).unwrap_or_default()));
-    assert!(golden == text, "the telemetry is not that of {GOLDEN}; from line {changed:?} on");
+    assert!(golden == text, "the telemetry differs from {GOLDEN}, first at line {changed:?}");
 }
 
 fn server() -> Convention<Server> {

@@ -1,4 +1,4 @@
-//! gRPC: a real tonic server and channel over a loopback socket.
+//! gRPC, with a real tonic server and channel over a loopback socket.
 
 use http::HeaderName;
 use std::{
@@ -31,7 +31,7 @@ use crate::support::{EXPECTED_PANIC, Telemetry, attribute, eventually, expect_pa
 
 type Messages = BoxStream<'static, Result<String, Status>>;
 
-/// A service with a method of each kind; the message says what shall happen.
+/// A service with a method of each kind. The message determines the behaviour.
 #[derive(Clone, Default)]
 struct Echo {
     entered: Arc<Notify>,
@@ -59,7 +59,7 @@ impl Echo {
         }
     }
 
-    /// Two messages, then what the message says.
+    /// Returns two messages, then the result that `message` asks for.
     fn stream(&self, message: String) -> Messages {
         let this = self.clone();
         let last = stream::once(async move { this.act(&message).await });
@@ -104,7 +104,7 @@ impl Service<http::Request<Body>> for Echo {
                     grpc.client_streaming(collect, request).await
                 }
                 "/test.Echo/Both" => grpc.streaming(Streams(echo), request).await,
-                // An answer without a status, as a broken proxy gives it.
+                // A response without a status, as a broken proxy sends it.
                 "/test.Echo/NoStatus" => http::Response::builder()
                     .header("content-type", "application/grpc")
                     .body(Body::empty())
@@ -118,7 +118,7 @@ impl Service<http::Request<Body>> for Echo {
     }
 }
 
-/// The methods that answer with a stream.
+/// The methods that return a stream.
 struct Streams(Echo);
 
 impl tonic::server::ServerStreamingService<String> for Streams {
@@ -146,7 +146,7 @@ impl tonic::server::StreamingService<String> for Streams {
     }
 }
 
-/// Server and client, and what each of them recorded.
+/// A server and a client with telemetry of their own.
 struct Rig {
     server: Telemetry,
     client: Telemetry,
@@ -185,8 +185,8 @@ impl Rig {
         call(channel, method, Request::new(message.to_owned())).await
     }
 
-    /// Waits until both sides have told, and checks span and metric of each.
-    async fn check(&self, method: Option<&str>, server: Told, client: Told) {
+    /// Waits until both sides have recorded the call, and checks span and metric of each.
+    async fn check(&self, method: Option<&str>, server: Expected, client: Expected) {
         let both = || self.server.spans().len() == 1 && self.client.spans().len() == 1;
         eventually("a span on each side", both).await;
         server.check(&self.server, SpanKind::Server, method);
@@ -194,7 +194,7 @@ impl Rig {
     }
 }
 
-/// Calls a method of [`Echo`] by its name, and collects what it answers.
+/// Calls a method of [`Echo`] by its name, and collects its messages.
 async fn call<S, B>(
     channel: S,
     method: &str,
@@ -224,11 +224,12 @@ where
     stream.collect::<Vec<_>>().await.into_iter().collect()
 }
 
-/// What one side tells of a call: the code, and the `error.type` if it is an error there.
+/// The expected telemetry of one side: the code, and the `error.type` if the side counts it as an
+/// error.
 #[derive(Debug, Clone, Copy)]
-struct Told(&'static str, Option<&'static str>);
+struct Expected(&'static str, Option<&'static str>);
 
-impl Told {
+impl Expected {
     #[track_caller]
     fn check(self, telemetry: &Telemetry, kind: SpanKind, method: Option<&str>) {
         let Self(code, error) = self;
@@ -246,7 +247,7 @@ impl Told {
             assert_eq!(span.name, name);
         }
         let points = telemetry.points();
-        assert_eq!(points.len(), 1, "one series of one instrument: {points:#?}");
+        assert_eq!(points.len(), 1, "expected one series of one instrument: {points:#?}");
         let side = if is_server { "server" } else { "client" };
         assert_eq!(points[0].name, format!("rpc.{side}.call.duration"));
         assert_eq!((points[0].count, points[0].sum), (1, seconds(&span)));
@@ -260,10 +261,10 @@ impl Told {
     }
 }
 
-const OK: Told = Told("OK", None);
+const OK: Expected = Expected("OK", None);
 
 #[tokio::test]
-async fn every_kind_of_call() {
+async fn every_kind_of_call_is_recorded() {
     for (kind, answers) in [
         ("Unary", &["hi"][..]),
         ("ServerStream", &["1", "2", "hi"]),
@@ -287,10 +288,9 @@ async fn every_kind_of_call() {
     }
 }
 
-/// Every code, from the head (trailers-only) and from the trailers at the end of a stream: what is
-/// an error on a server, and what on a client.
+/// Every code, sent in the head (trailers-only) and in the trailers of a stream.
 #[tokio::test]
-async fn every_status() {
+async fn every_status_is_classified_on_both_sides() {
     const NAMES: [&str; 16] = [
         "CANCELLED",
         "UNKNOWN",
@@ -322,8 +322,8 @@ async fn every_status() {
             let error = rig.call(&method, &format!("status:{code}")).await.unwrap_err();
             assert_eq!(error.code() as i32, code);
             let server = SERVERS.contains(&name).then_some(name);
-            // The client's method is what it calls; the server's is unknown where it says so.
-            rig.check(None, Told(name, server), Told(name, Some(name))).await;
+            // A client knows its method. The server's method is unknown if it is `UNIMPLEMENTED`.
+            rig.check(None, Expected(name, server), Expected(name, Some(name))).await;
             let span = rig.server.span_of(SpanKind::Server);
             // Routers, interceptors and limiters give these codes for any path.
             let is_of_layers = matches!(
@@ -337,7 +337,7 @@ async fn every_status() {
             let trailer = attribute(&span, "rpc.response.trailer.x-trailer");
             assert_eq!(trailer.as_deref(), Some("[\"t\"]"), "{name} {kind}");
             let client = rig.client.span_of(SpanKind::Client);
-            // The message is the description where an error is recorded, decoded.
+            // The decoded message describes the status of the span if there is an error.
             for (span, is_error) in [(span, server.is_some()), (client, true)] {
                 let expected = match is_error {
                     true => SpanStatus::error("n\u{f6} such 100%"),
@@ -349,13 +349,12 @@ async fn every_status() {
     }
 }
 
-/// A method that the server doesn't have becomes neither a name nor a label.
 #[tokio::test]
-async fn unknown_methods() {
+async fn unknown_methods_are_neither_names_nor_labels() {
     for method in ["test.Echo/Missing", "test.Missing/Unary"] {
         let rig = Rig::new().await;
         rig.call(method, "hi").await.unwrap_err();
-        let told = Told("UNIMPLEMENTED", Some("UNIMPLEMENTED"));
+        let told = Expected("UNIMPLEMENTED", Some("UNIMPLEMENTED"));
         rig.check(None, told, told).await;
         let span = rig.server.span_of(SpanKind::Server);
         assert_eq!(span.name, "grpc");
@@ -378,7 +377,7 @@ async fn unknown_methods() {
     let client = rig.client.span_of(SpanKind::Client);
     assert_eq!(attribute(&client, "rpc.status_code").as_deref(), Some("UNAVAILABLE"));
 
-    // With a list of services, no answer makes another one known.
+    // With a list of services, no response makes a method of another service known.
     let rig = Rig::with(Convention::server().with_known_services(["test.Other"])).await;
     rig.call("test.Echo/Unary", "hi").await.unwrap();
     rig.check(None, OK, OK).await;
@@ -389,27 +388,27 @@ async fn unknown_methods() {
 }
 
 #[tokio::test]
-async fn a_missing_status() {
+async fn a_missing_status_is_unknown() {
     let rig = Rig::new().await;
     rig.call("test.Echo/NoStatus", "hi").await.unwrap_err();
-    let told = Told("UNKNOWN", Some("UNKNOWN"));
+    let told = Expected("UNKNOWN", Some("UNKNOWN"));
     rig.check(Some("test.Echo/NoStatus"), told, told).await;
 }
 
-/// The caller gives up before the head, and in the middle of a stream.
+/// The client cancels before the head, and in the middle of a stream.
 #[tokio::test]
-async fn the_client_cancels() {
-    let client = Told("CANCELLED", Some("CANCELLED"));
+async fn cancelled_calls_are_recorded() {
+    let client = Expected("CANCELLED", Some("CANCELLED"));
     for kind in ["Unary", "ClientStream", "Both", "ServerStream"] {
         let rig = Rig::new().await;
         let method = format!("test.Echo/{kind}");
-        // Two messages there for the streams, and the last is never answered.
+        // The streams receive two messages, and the last request is never answered.
         tokio::select! {
             _ = rig.call(&method, "never") => unreachable!("it never answers"),
             () = rig.echo.entered.notified() => {}
         }
-        rig.check(None, Told("CANCELLED", None), client).await;
-        // One that was never answered has not shown yet that there is such a method.
+        rig.check(None, Expected("CANCELLED", None), client).await;
+        // Without a response the server hasn't proved that the method exists.
         let is_answered = matches!(kind, "Both" | "ServerStream");
         let name = if is_answered { &*method } else { "grpc" };
         assert_eq!(rig.server.span_of(SpanKind::Server).name, name);
@@ -428,10 +427,10 @@ async fn the_client_cancels() {
         let first = answer.into_inner().message().await.unwrap();
         assert_eq!(first.as_deref(), Some("1"));
     }
-    rig.check(Some("test.Echo/ServerStream"), Told("CANCELLED", None), client).await;
+    rig.check(Some("test.Echo/ServerStream"), Expected("CANCELLED", None), client).await;
 }
 
-/// A method that has answered once is known, also where a later call to it is not answered.
+/// A later call is recorded by its method even if it is not answered.
 #[tokio::test]
 async fn an_answered_method_is_known_from_then_on() {
     let rig = Rig::new().await;
@@ -445,7 +444,7 @@ async fn an_answered_method_is_known_from_then_on() {
 }
 
 #[tokio::test]
-async fn a_deadline() {
+async fn a_deadline_is_recorded_on_both_sides() {
     for kind in ["Unary", "ClientStream"] {
         let rig = Rig::new().await;
         let convention = Convention::client().with_origin(rig.origin().parse().unwrap());
@@ -453,14 +452,14 @@ async fn a_deadline() {
         let mut request = Request::new(String::from("never"));
         request.set_timeout(Duration::from_millis(50));
         call(channel, &format!("test.Echo/{kind}"), request).await.unwrap_err();
-        let server = Told("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
-        rig.check(None, server, Told("DEADLINE_EXCEEDED", Some("timeout"))).await;
+        let server = Expected("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
+        rig.check(None, server, Expected("DEADLINE_EXCEEDED", Some("timeout"))).await;
     }
 }
 
-/// The deadline strikes in the middle of a stream: whoever lets go of it then, it was the deadline.
+/// After the deadline, a drop counts as `DEADLINE_EXCEEDED`, whoever drops the stream.
 #[tokio::test]
-async fn a_deadline_in_mid_stream() {
+async fn a_deadline_ends_a_stream() {
     let rig = Rig::new().await;
     {
         let convention = Convention::client().with_origin(rig.origin().parse().unwrap());
@@ -476,20 +475,20 @@ async fn a_deadline_in_mid_stream() {
         let reading = async { while let Ok(Some(_)) = messages.message().await {} };
         let _ = tokio::time::timeout(deadline, reading).await;
     }
-    let told = Told("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
+    let told = Expected("DEADLINE_EXCEEDED", Some("DEADLINE_EXCEEDED"));
     rig.check(Some("test.Echo/ServerStream"), told, told).await;
 }
 
 #[tokio::test]
-async fn a_panic() {
+async fn a_panic_is_recorded() {
     let rig = Rig::new().await;
     rig.call("test.Echo/Unary", "panic").await.unwrap_err();
     eventually("the server's span", || rig.server.spans().len() == 1).await;
-    Told("UNKNOWN", Some("panic")).check(&rig.server, SpanKind::Server, None);
+    Expected("UNKNOWN", Some("panic")).check(&rig.server, SpanKind::Server, None);
 }
 
 #[tokio::test]
-async fn no_server() {
+async fn a_refused_connection_is_recorded() {
     let client = Telemetry::new();
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let origin = format!("http://{}", listener.local_addr().unwrap());
@@ -499,16 +498,16 @@ async fn no_server() {
     let channel = client.stack(convention).layer(channel);
     let answer = call(channel, "test.Echo/Unary", Request::new(String::new())).await;
     assert_eq!(answer.unwrap_err().code(), Code::Unavailable);
-    Told("UNAVAILABLE", Some("connection_refused")).check(
+    Expected("UNAVAILABLE", Some("connection_refused")).check(
         &client,
         SpanKind::Client,
         Some("test.Echo/Unary"),
     );
 }
 
-/// The server breaks off: before the head is sent, and once the client has read a message.
+/// The server closes the connection before the head, or after the client has read a message.
 #[tokio::test]
-async fn a_broken_stream() {
+async fn a_broken_stream_is_recorded() {
     for is_begun in [false, true] {
         let client = Telemetry::new();
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -555,7 +554,7 @@ async fn a_broken_stream() {
             Err(error) => error,
         };
         assert_eq!(error.code(), Code::Internal);
-        Told("INTERNAL", Some("http2_internal_error")).check(
+        Expected("INTERNAL", Some("http2_internal_error")).check(
             &client,
             SpanKind::Client,
             Some("test.Echo/ServerStream"),
@@ -564,7 +563,7 @@ async fn a_broken_stream() {
 }
 
 #[tokio::test]
-async fn metadata_by_an_explicit_list() {
+async fn only_listed_metadata_is_captured() {
     let convention = Convention::server()
         .with_request_headers([
             HeaderName::from_static("x-tenant"),
@@ -595,10 +594,10 @@ async fn metadata_by_an_explicit_list() {
     }
 }
 
-/// An interceptor in front of the router answers for paths that nobody has: a few become names, and
-/// methods that have answered once do in any case.
+/// An interceptor in front of the router refuses paths that don't exist. The number of names is
+/// bounded, and methods that were answered before stay known.
 #[tokio::test]
-async fn an_interceptor_that_refuses() {
+async fn refusals_of_an_interceptor_make_a_bounded_number_of_names() {
     let telemetry = Telemetry::new();
     let refuse = |request: Request<()>| match request.metadata().get("authorization") {
         Some(_) => Ok(request),
@@ -629,18 +628,19 @@ async fn an_interceptor_that_refuses() {
     assert_eq!(telemetry.spans().last().unwrap().name, "test.Echo/Unary");
 }
 
-/// What ends an HTTP exchange early ends no call: its status is in the trailers.
+/// The status is in the trailers, so the options that end an HTTP exchange early don't end a call.
 #[tokio::test]
 async fn a_call_ends_with_its_status() {
     let rig = Rig::with(Convention::server().with_end_at_head(|_| true)).await;
     rig.call("test.Echo/ServerStream", "status:13").await.unwrap_err();
-    let told = Told("INTERNAL", Some("INTERNAL"));
+    let told = Expected("INTERNAL", Some("INTERNAL"));
     rig.check(Some("test.Echo/ServerStream"), told, told).await;
 }
 
-/// A client that passes on what its own callers ask for is bounded by the origin and by the list.
+/// A proxy forwards hosts and methods that its callers choose. The origin and the list of services
+/// bound the labels.
 #[tokio::test]
-async fn a_client_that_is_a_proxy() {
+async fn labels_of_a_proxy_are_bounded() {
     let telemetry = Telemetry::new();
     let convention = Convention::client()
         .with_origin("http://orders.internal:50051".parse().unwrap())
@@ -665,9 +665,8 @@ async fn a_client_that_is_a_proxy() {
     }
 }
 
-/// Health checks and reflection are left out in one line.
 #[tokio::test]
-async fn filters() {
+async fn health_checks_and_reflection_can_be_filtered() {
     let rig = Rig::with(Convention::server().with_filter(filter::except_grpc_probes)).await;
     let channel = rig.channel().await;
     let mut health = tonic_health::pb::health_client::HealthClient::new(channel);
@@ -679,9 +678,9 @@ async fn filters() {
     assert_eq!(rig.server.span_of(SpanKind::Server).name, "test.Echo/Unary");
 }
 
-/// tonic's own health service, unary and streaming, as any service would be.
+/// tonic's health service, unary and streaming.
 #[tokio::test]
-async fn the_health_service() {
+async fn the_health_service_is_recorded() {
     let telemetry = Telemetry::new();
     let (reporter, health) = tonic_health::server::health_reporter();
     reporter.set_serving::<Echo>().await;
@@ -709,9 +708,8 @@ async fn the_health_service() {
     assert_eq!(of(1), ("grpc.health.v1.Health/Watch".into(), "CANCELLED".into()));
 }
 
-/// The protocol can be pinned, and gRPC-Web is HTTP.
 #[tokio::test]
-async fn which_protocol() {
+async fn the_protocol_is_detected_or_set_and_grpc_web_is_http() {
     let (grpc, http_metric) = ("application/grpc", "http.server.request.duration");
     let rpc_metric = "rpc.server.call.duration";
     // The content type of the request, and that of the answer.
@@ -876,7 +874,7 @@ async fn a_client_that_calls_no_method() {
 /// The layer composes with tower's and tonic's, in any order, on both sides, and names their errors.
 #[cfg(feature = "tower")]
 #[tokio::test]
-async fn composition() {
+async fn the_layer_composes_with_layers_of_tower_and_tonic() {
     for is_outside in [false, true] {
         let (server, client) = (Telemetry::new(), Telemetry::new());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
@@ -916,7 +914,7 @@ async fn composition() {
             ($channel:expr) => {{
                 let channel = $channel;
                 call(channel.clone(), method, message("hi")).await.unwrap();
-                // One call fills the server, the next is shed, and the first runs into its limit.
+                // The first call fills the server and times out, and the second one is shed.
                 let never = call(channel.clone(), method, message("never"));
                 let shed = async {
                     entered.notified().await;
@@ -930,7 +928,7 @@ async fn composition() {
             true => calls!(ServiceBuilder::new().layer(telemetry).layer(limits).service(channel)),
             false => calls!(ServiceBuilder::new().layer(limits).layer(telemetry).service(channel)),
         }
-        // What is shed outside of the server's layer never reaches it.
+        // Calls that are shed outside of the server's layer don't reach it.
         let expected: &[_] = match is_outside {
             true => &[
                 "OK None",
@@ -949,7 +947,7 @@ async fn composition() {
     }
 }
 
-/// One router for HTTP and gRPC, and one trace from a client through it to a backend.
+/// One router serves HTTP and gRPC, and calls a backend within the same trace.
 #[cfg(feature = "axum")]
 #[tokio::test]
 async fn one_trace_through_a_gateway() {
@@ -994,7 +992,7 @@ async fn one_trace_through_a_gateway() {
         assert_eq!(child.span_context.trace_id(), outer.span_context.trace_id());
     }
 
-    // The same router answers a gRPC call as one, and never twice.
+    // A gRPC call to the same router is recorded as one call.
     let channel = Endpoint::new(origin).unwrap().connect().await.unwrap();
     call(channel, "test.Echo/Unary", Request::new("hi".into())).await.unwrap();
     eventually("the call's span", || gateway.spans().len() == 3).await;

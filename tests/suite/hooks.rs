@@ -1,4 +1,4 @@
-//! What the user decides.
+//! Options and hooks of the user.
 
 use std::convert::Infallible;
 
@@ -25,7 +25,7 @@ fn called() -> Request<String> {
     request
 }
 
-/// The trace id and the baggage that a handler sees.
+/// Answers with the trace id and the baggage that the handler sees.
 async fn seen<B>(_: Request<B>) -> Result<Response<String>, Infallible> {
     let context = Context::current();
     let trace = context.span().span_context().trace_id();
@@ -42,7 +42,7 @@ where
 }
 
 #[tokio::test]
-async fn what_is_filtered_is_propagated_all_the_same() {
+async fn filtered_requests_are_still_propagated() {
     let telemetry = Telemetry::new();
     let convention = Convention::server().with_filter(|head| head.uri.path() != "/users/7");
     let stack = telemetry.stack(convention.clone()).layer(service_fn(seen));
@@ -70,7 +70,11 @@ async fn a_public_endpoint_links_instead_of_joining() {
     let span = telemetry.span_of(SpanKind::Server);
     assert_eq!(span.parent_span_id, SpanId::INVALID);
     assert_ne!(span.span_context.trace_id().to_string(), &TRACEPARENT[3..35]);
-    assert_eq!(body, format!("{} ", span.span_context.trace_id()), "its own trace, and no baggage");
+    assert_eq!(
+        body,
+        format!("{} ", span.span_context.trace_id()),
+        "expected a new trace without baggage"
+    );
     let links = &span.links.links;
     assert_eq!(links.len(), 1);
     assert_eq!(links[0].span_context.trace_id().to_string(), &TRACEPARENT[3..35]);
@@ -83,9 +87,9 @@ async fn a_public_endpoint_links_instead_of_joining() {
     assert!(telemetry.span_of(SpanKind::Server).links.links.is_empty());
 }
 
-/// Of a request that is not recorded there is no root span: nothing of its caller is taken over.
+/// A filtered request has no root span, so the caller's context must not be used.
 #[tokio::test]
-async fn a_public_endpoint_that_is_filtered() {
+async fn a_filtered_public_endpoint_ignores_the_caller() {
     let telemetry = Telemetry::new();
     let convention = Convention::server().with_public_endpoint().with_filter(|_| false);
     let stack = telemetry.stack(convention).layer(service_fn(seen));
@@ -93,9 +97,8 @@ async fn a_public_endpoint_that_is_filtered() {
     assert_eq!(body, "00000000000000000000000000000000 ");
 }
 
-/// What the user says of a key is what is recorded of it, once.
 #[tokio::test]
-async fn hooks_replace() {
+async fn attributes_of_hooks_replace_ours() {
     let telemetry = Telemetry::new();
     let convention = Convention::server()
         .with_request_attributes(|_| vec![KeyValue::new("url.path", "/scrubbed")])
@@ -109,9 +112,8 @@ async fn hooks_replace() {
     assert_eq!(telemetry.duration().labels["url.scheme"], "String((\"mine\"))");
 }
 
-/// A route of no text is none.
 #[tokio::test]
-async fn empty_templates() {
+async fn empty_templates_are_ignored() {
     use tower_telemetry::{Route, UrlTemplate};
     let telemetry = Telemetry::new();
     let convention = Convention::server().with_route(|_| Some(Route::new("")));
@@ -129,9 +131,8 @@ async fn empty_templates() {
     assert!(!format!("{:?}", telemetry.points()).contains("(\\\"\\\")"));
 }
 
-/// A tracer that makes no spans is left alone, and found again once it does.
 #[test]
-fn a_tracer_that_wakes_up() {
+fn a_tracer_that_starts_to_record_is_found() {
     use futures_util::FutureExt;
     use opentelemetry::trace::{SpanBuilder, Tracer, TracerProvider};
     use opentelemetry_sdk::trace::{SdkTracer, Span};
@@ -141,9 +142,9 @@ fn a_tracer_that_wakes_up() {
     };
 
     #[derive(Clone)]
-    struct Sleepy(SdkTracer, Arc<AtomicBool>);
+    struct Switchable(SdkTracer, Arc<AtomicBool>);
 
-    impl TracerProvider for Sleepy {
+    impl TracerProvider for Switchable {
         type Tracer = Self;
 
         fn tracer_with_scope(&self, _: opentelemetry::InstrumentationScope) -> Self {
@@ -151,7 +152,7 @@ fn a_tracer_that_wakes_up() {
         }
     }
 
-    impl Tracer for Sleepy {
+    impl Tracer for Switchable {
         type Span = Span;
 
         fn build_with_context(&self, builder: SpanBuilder, parent: &Context) -> Span {
@@ -163,7 +164,7 @@ fn a_tracer_that_wakes_up() {
 
     let telemetry = Telemetry::new();
     let is_awake = Arc::new(AtomicBool::new(false));
-    let provider = Sleepy(telemetry.tracers.tracer("sleepy"), Arc::clone(&is_awake));
+    let provider = Switchable(telemetry.tracers.tracer("sleepy"), Arc::clone(&is_awake));
     let layer = tower_telemetry::SpanLayer::server().with_tracer_provider(&provider);
     let service = layer.layer(service_fn(hello));
     let ask = || drop(service.clone().oneshot(get("/")).now_or_never().unwrap());
@@ -175,9 +176,8 @@ fn a_tracer_that_wakes_up() {
     assert!((170..=300).contains(&spans), "{spans}");
 }
 
-/// The provider was shut down before the last requests were: their context still goes on.
 #[tokio::test]
-async fn after_the_provider_is_shut_down() {
+async fn context_is_propagated_after_the_provider_is_shut_down() {
     let telemetry = Telemetry::new();
     telemetry.tracers.shutdown().unwrap();
     let stack = telemetry.stack(Convention::server()).layer(service_fn(seen));
@@ -198,7 +198,7 @@ async fn the_caller_is_the_parent() {
 }
 
 #[tokio::test]
-async fn attributes_labels_and_names() {
+async fn hooks_set_attributes_labels_and_names() {
     let telemetry = Telemetry::new();
     let convention = Convention::server()
         .with_handler_labels()
@@ -242,13 +242,13 @@ async fn attributes_labels_and_names() {
     let labels = telemetry.duration().labels;
     assert_eq!(labels["label.handler"], "String((\"late\"))");
     assert_eq!(labels["label"], "I64(3)");
-    assert!(!labels.contains_key("of.request"), "an attribute is no label");
+    assert!(!labels.contains_key("of.request"), "an attribute of the span must not be a label");
     let active = &telemetry.points_of("active_requests")[0].labels;
-    assert_eq!(active.len(), 2, "what comes and goes has the same labels both times: {active:?}");
+    assert_eq!(active.len(), 2, "+1 and -1 must have the same labels: {active:?}");
 }
 
 #[test]
-fn labels_are_there_only_where_they_are_asked_for() {
+fn handler_labels_are_off_by_default() {
     let telemetry = Telemetry::new();
     let service = service_fn(|_: Request<String>| async {
         assert!(Labels::current().is_none());
@@ -258,7 +258,7 @@ fn labels_are_there_only_where_they_are_asked_for() {
     stack.oneshot(called()).now_or_never().unwrap().unwrap();
 }
 
-/// The layers of a nest share the labels of a request, and an inner exchange has its own.
+/// Nested layers share the labels of one exchange. An inner exchange has labels of its own.
 #[tokio::test]
 async fn labels_belong_to_one_exchange() {
     let telemetry = Telemetry::new();
@@ -290,9 +290,9 @@ async fn labels_belong_to_one_exchange() {
     assert_eq!(labels, ["String((\"inner\"))", "String((\"outer\"))"]);
 }
 
-/// From the metrics, all of them and all protocols; the span keeps them.
+/// Applies to all metrics and protocols. The span still has the attributes.
 #[test]
-fn attributes_are_dropped_from_metrics() {
+fn dropped_attributes_are_on_no_metric() {
     let telemetry = Telemetry::new();
     let convention = Convention::client()
         .with_request_labels(|_| vec![KeyValue::new("tier", "gold"), KeyValue::new("own", 1)]);
@@ -321,9 +321,9 @@ fn attributes_are_dropped_from_metrics() {
     }
 }
 
-/// The sampler takes all, so that what it isn't asked shows.
+/// The sampler records everything, so a missing span shows that it was not asked.
 #[test]
-fn the_parent_may_decide() {
+fn the_parent_decision_skips_unsampled_spans() {
     let unsampled = TRACEPARENT.replace("-01", "-00");
     for (parent, is_public, decides, spans) in [
         (Some(unsampled.as_str()), false, true, 0),
@@ -341,7 +341,7 @@ fn the_parent_may_decide() {
         if decides {
             layer = layer.with_parent_decision();
         }
-        // The order of settings doesn't matter, nor does a layer of its own within.
+        // Neither the order of the options matters, nor a second layer inside.
         let layer = layer.with_tracer_provider(&telemetry.tracers);
         let service = layer.layer(telemetry.span(convention).layer(service_fn(seen)));
         let mut request = get("/users/7");
@@ -351,16 +351,16 @@ fn the_parent_may_decide() {
         let response = service.oneshot(request).now_or_never().unwrap().unwrap();
         let body = response.into_body().collect().now_or_never().unwrap().unwrap().to_bytes();
         assert_eq!(telemetry.spans().len(), spans, "{parent:?}, {is_public}, {decides}");
-        assert_eq!(telemetry.duration().count, 1, "it is measured all the same");
+        assert_eq!(telemetry.duration().count, 1, "metrics are recorded anyway");
         if spans == 0 {
             let seen = String::from_utf8_lossy(&body);
-            assert!(seen.contains(&TRACEPARENT[3..35]), "the context goes on: {seen}");
+            assert!(seen.contains(&TRACEPARENT[3..35]), "the context must be propagated: {seen}");
         }
     }
 }
 
 #[test]
-fn the_status_class_has_a_switch() {
+fn the_status_class_is_optional() {
     for (enabled, expected) in [(true, Some("String((\"2xx\"))")), (false, None)] {
         let telemetry = Telemetry::new();
         let convention = Convention::server().with_status_class(enabled);
@@ -372,7 +372,7 @@ fn the_status_class_has_a_switch() {
 }
 
 #[test]
-fn boundaries_are_settable() {
+fn histogram_boundaries_can_be_set() {
     let telemetry = Telemetry::new();
     let layer = telemetry
         .metrics(Convention::server())

@@ -1,4 +1,4 @@
-//! Bad input: nothing panics, nothing is invented, the request is served.
+//! Malformed input causes no panic and no made-up attribute, and the request is served.
 
 use futures_util::FutureExt;
 use http::{HeaderName, HeaderValue, Request};
@@ -27,7 +27,7 @@ fn raw(bytes: &[u8]) -> HeaderValue {
 }
 
 #[test]
-fn malformed_heads() {
+fn malformed_values_are_not_recorded() {
     let trusting = || Convention::server().with_trusted_proxies(TrustedProxies::count(1));
     let garbage: &[&[u8]] =
         &[b"", b"\xff\xfe", b"[", b"]", b"[::1", b"a b", b":80", b"h:99999", b"\"", b",,,", b";=;"];
@@ -45,7 +45,7 @@ fn malformed_heads() {
         assert_eq!(attribute(&span, "url.scheme").as_deref(), Some("http"));
         assert_eq!(attribute(&span, "url.path").as_deref(), Some("/%zz%/%"));
     }
-    // Text that is not UTF-8 is left out; text beyond ASCII is taken.
+    // Values that are not UTF-8 are not recorded. Non-ASCII text is.
     for (agent, expected) in [(&b"\xff"[..], None), ("caf\u{e9}".as_bytes(), Some("caf\u{e9}"))] {
         let mut request = Request::get("/").body(()).unwrap();
         request.headers_mut().insert("user-agent", raw(agent));
@@ -60,7 +60,7 @@ fn malformed_heads() {
 }
 
 #[test]
-fn long_values_are_cut() {
+fn long_values_are_truncated() {
     let long = "x".repeat(64 * 1024 - 1);
     let path = "p".repeat(30 * 1024);
     let request = |method: &str| {
@@ -81,14 +81,13 @@ fn long_values_are_cut() {
     for (limit, convention) in rows {
         let (span, _) = serve(convention, request(&"M".repeat(3000)));
         let longest = span.attributes.iter().map(|kv| kv.value.as_str().len()).max().unwrap();
-        // The quotes and brackets of the array are those of its printed form.
+        // Quotes and brackets belong to the printed form of an array.
         assert!(longest <= limit.max("_OTHER".len()) + 4, "{longest} for {limit}");
     }
 }
 
-/// What a caller of a server chooses freely is in no label.
 #[test]
-fn nothing_hostile_becomes_a_label() {
+fn values_that_callers_choose_are_not_labels_on_a_server() {
     let mut request = Request::builder()
         .method("HOSTILE")
         .uri("hostile://hostile:1/hostile?hostile")
@@ -170,12 +169,12 @@ proptest! {
         prop_assert!(span.attributes.iter().all(|kv| !kv.value.as_str().is_empty()));
         prop_assert!(span.attributes.iter().all(|kv| kv.value.as_str().len() < 2048));
         let keys: std::collections::BTreeSet<_> = span.attributes.iter().map(|kv| &kv.key).collect();
-        prop_assert_eq!(keys.len(), span.attributes.len(), "a key comes twice");
+        prop_assert_eq!(keys.len(), span.attributes.len(), "a key occurs twice");
         prop_assert!(!labels.contains("String((\"\"))"));
     }
 
     #[test]
-    fn no_secret_is_kept(
+    fn credentials_are_redacted(
         secret in "s3cret[a-zA-Z0-9]{8,20}",
         user in "[a-z]{1,5}",
         before in "([a-z]{1,3}=[a-z]{0,3}&){0,3}",

@@ -1,7 +1,8 @@
-//! The behaviour of the layers, from outside.
+//! Tests the behaviour of the layers through the public API.
 
 mod support;
 
+mod api;
 mod attributes;
 #[cfg(feature = "bound-instruments")]
 mod bound;

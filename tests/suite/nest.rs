@@ -1,4 +1,4 @@
-//! `TelemetryLayer` equals the three layers nested, telemetry by telemetry.
+//! `TelemetryLayer` emits the same telemetry as the three single layers nested.
 
 use std::{
     convert::Infallible,
@@ -13,8 +13,8 @@ use tower_telemetry::{Convention, Route};
 
 use crate::support::{AnyConvention, Script, Step::*, Telemetry};
 
-/// Requests of many kinds to the stack or to the nest, the telemetry as text, and which headers the
-/// service saw.
+/// Sends many kinds of requests through the combined layer or the nested ones. Returns the
+/// telemetry as text, and the headers that the service received.
 fn telemetry(convention: AnyConvention, nested: bool) -> (String, Vec<HeaderMap>) {
     let telemetry = Telemetry::new();
     let seen = Arc::new(Mutex::new(Vec::new()));
@@ -22,7 +22,7 @@ fn telemetry(convention: AnyConvention, nested: bool) -> (String, Vec<HeaderMap>
         let seen = Arc::clone(&seen);
         move |request: Request<String>| {
             let mut headers = request.headers().clone();
-            // Ids differ from run to run, shapes don't.
+            // Ids differ between runs, their length doesn't.
             if let Some(parent) = headers.get_mut("traceparent") {
                 *parent = parent.len().to_string().parse().unwrap();
             }
@@ -105,7 +105,10 @@ fn the_stack_equals_the_nest() {
         AnyConvention::from(Convention::client().with_end_at_head(|_| true)),
     ] {
         let (stack, nest) = (telemetry(convention.clone(), false), telemetry(convention, true));
-        assert!(stack.0.contains("span") && stack.0.contains("metric"), "something is compared");
+        assert!(
+            stack.0.contains("span") && stack.0.contains("metric"),
+            "the compared telemetry is not empty"
+        );
         assert_eq!(stack.0, nest.0);
         assert_eq!(stack.1, nest.1);
     }

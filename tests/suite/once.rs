@@ -14,7 +14,7 @@ use tower_telemetry::{Convention, Route};
 use crate::support::{AnyConvention, Telemetry, get, hello};
 
 #[tokio::test]
-async fn a_layer_met_twice_records_once() {
+async fn nested_layers_record_an_exchange_once() {
     let server: fn() -> AnyConvention = || Convention::server().into();
     for convention in [server, || Convention::client().into()] {
         let telemetry = Telemetry::new();
@@ -24,7 +24,7 @@ async fn a_layer_met_twice_records_once() {
         assert_eq!(telemetry.spans().len(), 1);
         assert_eq!(telemetry.duration().count, 1);
 
-        // Also where single layers and the stack of them meet.
+        // Also if single layers surround the combined layer.
         let telemetry = Telemetry::new();
         let service = telemetry.stack(convention()).layer(service_fn(hello));
         let service = telemetry.metrics(convention()).layer(service);
@@ -37,7 +37,7 @@ async fn a_layer_met_twice_records_once() {
 
 /// No provider is installed in the process of these tests.
 #[tokio::test]
-async fn a_layer_that_records_nothing_leaves_it_to_others() {
+async fn a_layer_without_providers_leaves_the_exchange_to_an_inner_one() {
     use tower_telemetry::TelemetryLayer;
     let telemetry = Telemetry::new();
     let service = telemetry.stack(Convention::server()).layer(service_fn(hello));
@@ -51,7 +51,7 @@ async fn a_layer_that_records_nothing_leaves_it_to_others() {
 
 #[tokio::test]
 async fn a_call_through_a_client_is_a_new_exchange() {
-    // A proxy passes on the very request it got, extensions and all, to a server in this process.
+    // A proxy forwards the request it received, with its extensions, to a server in this process.
     let telemetry = Telemetry::new();
     let backend = service_fn(|request: Request<String>| {
         Route::new("/backend").announce(request.extensions());
@@ -80,11 +80,12 @@ async fn a_call_through_a_client_is_a_new_exchange() {
     assert_eq!(telemetry.active(), 0);
 }
 
-/// A client's request that a server in this process takes, and passes on as it came.
+/// A server in this process receives a client's request and forwards it unchanged to another
+/// client.
 #[tokio::test]
-async fn a_server_between_two_clients_is_one_of_three_exchanges() {
-    // The outermost leaves one note for all signals, or one for each.
-    for leaves_one in [true, false] {
+async fn a_server_between_two_clients_makes_three_exchanges() {
+    // The outermost telemetry is one combined layer, or one layer per signal.
+    for is_combined in [true, false] {
         let telemetry = Telemetry::new();
         let parent = Arc::new(Mutex::new(String::new()));
         let seen = parent.clone();
@@ -97,7 +98,7 @@ async fn a_server_between_two_clients_is_one_of_three_exchanges() {
         let service = telemetry.stack(Convention::server()).layer(service);
         let client = Convention::client();
         let request = get("http://a/");
-        let called = match leaves_one {
+        let called = match is_combined {
             true => telemetry.stack(client).layer(service).oneshot(request).await.map(drop),
             false => {
                 let service = Telemetry::propagation(client.clone()).layer(service);
@@ -108,7 +109,7 @@ async fn a_server_between_two_clients_is_one_of_three_exchanges() {
         called.unwrap();
         let spans = three_exchanges(&telemetry);
         let sent = spans[0].span_context.span_id().to_string();
-        assert!(parent.lock().unwrap().contains(&sent), "each client sends on its own span");
+        assert!(parent.lock().unwrap().contains(&sent), "the inner client must send its own span");
     }
 }
 
@@ -124,7 +125,7 @@ fn three_exchanges(telemetry: &Telemetry) -> Vec<SpanData> {
 }
 
 #[tokio::test]
-async fn a_request_made_anew_is_a_new_exchange() {
+async fn a_new_request_is_a_new_exchange() {
     let telemetry = Telemetry::new();
     let inner = telemetry.stack(Convention::server()).layer(service_fn(hello));
     let outer = service_fn(move |_: Request<String>| {
@@ -141,7 +142,7 @@ async fn a_request_made_anew_is_a_new_exchange() {
     assert_eq!(spans[0].parent_span_id, spans[1].span_context.span_id());
 }
 
-/// A retry clones the request's extensions, and each attempt is an exchange of its own.
+/// A retry clones the request's extensions. Each attempt must still be recorded.
 #[tokio::test]
 async fn each_attempt_is_an_exchange() {
     use tower::retry::{Policy, RetryLayer};
@@ -175,10 +176,10 @@ async fn each_attempt_is_an_exchange() {
     assert_eq!(duration.iter().map(|point| point.count).sum::<u64>(), 3);
 }
 
-/// The same layer around a router and around one nested in it.
+/// The same layer wraps a router and a nested router.
 #[cfg(feature = "axum")]
 #[tokio::test]
-async fn a_router_in_a_router() {
+async fn nested_routers_record_an_exchange_once() {
     use axum::{Router, body::Body, routing::get};
     let telemetry = Telemetry::new();
     let inner = Router::new()

@@ -1,4 +1,4 @@
-//! `http.route` in axum: inside the router, and outside of it.
+//! `http.route` with axum, for layers inside and outside of the router.
 
 use axum::{
     Router,
@@ -31,7 +31,7 @@ fn router() -> Router {
         .fallback(|| async { StatusCode::NOT_FOUND })
 }
 
-/// Calls a service, and checks route and name, on the span and on the metric.
+/// Calls a service, and checks the route on the span and on the metric.
 #[track_caller]
 fn check<S, B>(
     telemetry: &Telemetry,
@@ -60,7 +60,7 @@ fn check<S, B>(
 }
 
 #[test]
-fn inside_the_router() {
+fn the_route_is_known_inside_the_router() {
     expect_panics();
     for (method, path, status, route) in [
         ("GET", "/items/1", 200, Some("/items/{id}")),
@@ -81,7 +81,7 @@ fn inside_the_router() {
 }
 
 #[test]
-fn outside_the_router() {
+fn the_route_is_known_outside_the_router() {
     expect_panics();
     for (method, path, status, route) in [
         ("GET", "/items/1", 200, Some("/items/{id}")),
@@ -103,9 +103,8 @@ fn outside_the_router() {
     }
 }
 
-/// Single layers, outside, wait for the same route.
 #[test]
-fn a_nest_outside_the_router() {
+fn the_route_is_known_to_nested_layers_outside_the_router() {
     let telemetry = Telemetry::new();
     let service = telemetry.metrics(Convention::server()).layer(router());
     let service = telemetry.span(Convention::server()).layer(service);
@@ -113,7 +112,7 @@ fn a_nest_outside_the_router() {
 }
 
 #[test]
-fn without_axum() {
+fn the_route_is_known_without_axum() {
     let by_request = Convention::server().with_route(|head| {
         head.uri.path().starts_with("/items/").then(|| Route::new("/items/:id"))
     });
@@ -139,9 +138,8 @@ fn without_axum() {
     check!(Convention::server(), responded, "/", Some("/responded"));
 }
 
-/// `ConnectInfo` is the peer, if the server gives it.
 #[test]
-fn the_peer_of_axum() {
+fn connect_info_is_the_peer() {
     let telemetry = Telemetry::new();
     let service = router().layer(telemetry.span(Convention::server()));
     let mut request = Request::get("/items/1").body(Body::empty()).unwrap();

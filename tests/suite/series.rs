@@ -1,4 +1,4 @@
-//! Exchanges that differ in one label are two series, also where series are known again.
+//! Exchanges that differ in one label make two series, also if the series come from the cache.
 
 use std::io;
 
@@ -9,7 +9,7 @@ use tower_telemetry::{Convention, Route, Side, TelemetryLayer, UrlTemplate};
 
 use crate::support::{AnyConvention, Telemetry};
 
-/// What is sent, and how it is answered; unlike the first of them in one thing alone.
+/// A request and its response.
 #[derive(Clone, Copy)]
 struct Sent {
     method: &'static str,
@@ -37,7 +37,7 @@ const UNLIKE: [Sent; 7] = [
     Sent { outcome: Err(io::ErrorKind::ConnectionReset), ..FIRST },
 ];
 
-/// Whose host is one.
+/// The host is a label on clients only.
 const UNLIKE_OF_CLIENT: [Sent; 2] =
     [Sent { uri: "http://b:1/", ..FIRST }, Sent { uri: "http://a:2/", ..FIRST }];
 
@@ -50,7 +50,7 @@ fn convention(side: Side) -> AnyConvention {
     }
 }
 
-/// Sends each of these three times through one layer, and gives what the durations counted.
+/// Sends each request three times through one layer, and returns the count of each duration series.
 fn counts(telemetry: &Telemetry, layer: TelemetryLayer, sent: &[Sent]) -> Vec<u64> {
     let mut service = layer.layer(service_fn(|request: Request<Sent>| async move {
         let Sent { version, outcome, .. } = *request.body();
@@ -70,7 +70,7 @@ fn counts(telemetry: &Telemetry, layer: TelemetryLayer, sent: &[Sent]) -> Vec<u6
     telemetry.points_of("request.duration").iter().map(|point| point.count).collect()
 }
 
-/// Checks that each of these is a series of its own, with and without bound instruments.
+/// Checks that each request has a series of its own, with and without bound instruments.
 fn differ(side: Side, sent: &[Sent]) {
     let plain: fn(TelemetryLayer) -> TelemetryLayer = |layer| layer;
     let configured = [
@@ -86,14 +86,14 @@ fn differ(side: Side, sent: &[Sent]) {
 }
 
 #[test]
-fn each_label_makes_a_series() {
+fn each_label_makes_a_series_of_its_own() {
     differ(Side::Server, &UNLIKE);
     differ(Side::Client, &[&UNLIKE[..], &UNLIKE_OF_CLIENT].concat());
 }
 
-/// Templates that are too long for their names to be shared are told apart all the same.
+/// Long templates are not cached.
 #[test]
-fn so_does_a_template_of_any_length() {
+fn long_templates_make_series_of_their_own() {
     let long = |end: &str| -> &'static str { format!("{}{end}", "/a".repeat(200)).leak() };
     let sent = [Sent { template: long("/1"), ..FIRST }, Sent { template: long("/2"), ..FIRST }];
     differ(Side::Server, &sent);

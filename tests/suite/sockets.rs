@@ -1,4 +1,5 @@
-//! Ends over real sockets: axum, and a plain tower service on hyper; HTTP/1.1 and HTTP/2.
+//! Ends of exchanges over real sockets, with axum and with a plain tower service on hyper, over
+//! HTTP/1.1 and HTTP/2.
 
 use std::{
     convert::Infallible, future::Future, io, net::SocketAddr, pin::Pin, sync::Arc, time::Duration,
@@ -31,7 +32,7 @@ enum Server {
     Hyper,
 }
 
-/// What the client does with the exchange.
+/// The behaviour of the client.
 #[derive(Debug, Clone, Copy, PartialEq)]
 enum Client {
     ReadsAll,
@@ -59,24 +60,24 @@ const ROWS: Rows = &[
 const UPGRADE: Rows = &[(Method::GET, "/upgrade", ReadsAll, 101, None)];
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn axum_over_http1() {
+async fn exchanges_of_axum_end_over_http1() {
     run(Server::Axum, Version::HTTP_11, ROWS).await;
     run(Server::Axum, Version::HTTP_11, UPGRADE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn axum_over_http2() {
+async fn exchanges_of_axum_end_over_http2() {
     run(Server::Axum, Version::HTTP_2, ROWS).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hyper_over_http1() {
+async fn exchanges_of_hyper_end_over_http1() {
     run(Server::Hyper, Version::HTTP_11, ROWS).await;
     run(Server::Hyper, Version::HTTP_11, UPGRADE).await;
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn hyper_over_http2() {
+async fn exchanges_of_hyper_end_over_http2() {
     run(Server::Hyper, Version::HTTP_2, ROWS).await;
 }
 
@@ -106,7 +107,7 @@ async fn run(server: Server, version: Version, rows: Rows) {
     }
 }
 
-/// Plays the client of one exchange.
+/// Runs the client's part of one exchange.
 async fn exchange(
     address: SocketAddr,
     version: Version,
@@ -178,7 +179,7 @@ async fn serve(server: Server, telemetry: &Telemetry, entered: Arc<Notify>) -> S
                 async { Ok::<_, Infallible>(answer(request.map(Body::new), entered).await) }
             });
             let service = TowerToHyperService::new(stack.layer(service));
-            // Each test makes a few connections, and its runtime ends these tasks with it.
+            // The task ends with the runtime of the test.
             tokio::spawn(async move {
                 loop {
                     let (stream, _) = listener.accept().await.unwrap();

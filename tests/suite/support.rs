@@ -1,5 +1,5 @@
-//! What the tests share: an SDK that keeps what it is given, bodies that follow a script, and a way
-//! to print telemetry so that it can be compared.
+//! Shared test support: an SDK that exports to memory, scripted bodies, and telemetry as text that
+//! can be compared.
 
 use std::{
     collections::{BTreeMap, VecDeque},
@@ -33,7 +33,7 @@ use tower_telemetry::{
     observe::{ObserveLayer, Observer},
 };
 
-/// All sets of kinds that the features of this build offer.
+/// Returns all sets of error kinds that the features of this build offer.
 fn error_kinds() -> Vec<ErrorKinds> {
     vec![
         #[cfg(feature = "axum")]
@@ -53,7 +53,7 @@ fn error_kinds() -> Vec<ErrorKinds> {
     ]
 }
 
-/// A convention of either side, for tests that treat both alike.
+/// A convention of either side, for tests that run on both sides.
 #[derive(Debug, Clone)]
 pub(crate) enum AnyConvention {
     Server(Convention<Server>),
@@ -88,7 +88,7 @@ impl From<Convention<Client>> for AnyConvention {
     }
 }
 
-/// Providers of their own for each test, and what they were given.
+/// The providers of one test, and the telemetry that they exported.
 pub(crate) struct Telemetry {
     spans: InMemorySpanExporter,
     metrics: InMemoryMetricExporter,
@@ -147,21 +147,21 @@ impl Telemetry {
             .with_body_sizes()
     }
 
-    /// The spans that have ended, in the order of their ends.
+    /// Returns the spans that have ended, in the order in which they ended.
     pub(crate) fn spans(&self) -> Vec<SpanData> {
         self.spans.get_finished_spans().unwrap()
     }
 
-    /// The one span of this kind.
+    /// Returns the only span of this kind.
     #[track_caller]
     pub(crate) fn span_of(&self, kind: SpanKind) -> SpanData {
         let mut spans: Vec<_> =
             self.spans().into_iter().filter(|span| span.span_kind == kind).collect();
-        assert_eq!(spans.len(), 1, "one {kind:?} span: {spans:#?}");
+        assert_eq!(spans.len(), 1, "expected one {kind:?} span: {spans:#?}");
         spans.remove(0)
     }
 
-    /// All points of all instruments.
+    /// Returns all points of all instruments.
     pub(crate) fn points(&self) -> Vec<Point> {
         self.metrics.reset();
         self.meters.force_flush().unwrap();
@@ -191,14 +191,14 @@ impl Telemetry {
                             push(strings(p.attributes()), 1, p.value() as f64, Vec::new());
                         }
                     }
-                    other => panic!("an instrument of another kind: {other:?}"),
+                    other => panic!("unexpected kind of instrument: {other:?}"),
                 }
             }
         }
         points
     }
 
-    /// The points of the instrument whose name ends so.
+    /// Returns the points of the instruments whose names end in `name`.
     pub(crate) fn points_of(&self, name: &str) -> Vec<Point> {
         self.points().into_iter().filter(|point| point.name.ends_with(name)).collect()
     }
@@ -206,17 +206,18 @@ impl Telemetry {
     #[track_caller]
     pub(crate) fn duration(&self) -> Point {
         let mut points = self.points_of("request.duration");
-        assert_eq!(points.len(), 1, "one series of durations: {points:#?}");
+        assert_eq!(points.len(), 1, "expected one series of durations: {points:#?}");
         points.remove(0)
     }
 
-    /// How many requests are active, over all series.
+    /// Returns the number of active requests, summed over all series.
     pub(crate) fn active(&self) -> i64 {
         let points = self.points_of("active_requests");
         points.iter().map(|point| point.sum as i64).sum()
     }
 
-    /// Spans and series as text: equal for equal telemetry, whatever ids and times it has.
+    /// Returns spans and series as text. It contains no ids and times, so that two runs can be
+    /// compared.
     pub(crate) fn text(&self) -> String {
         let mut text = String::new();
         let mut spans: Vec<_> = self.spans().iter().map(span_text).collect();
@@ -244,7 +245,7 @@ pub(crate) struct Point {
 impl Point {
     fn text(&self) -> String {
         let Self { name, labels, count, sum, .. } = self;
-        // Durations differ from run to run.
+        // Durations differ between runs.
         let sum = if self.unit == "s" { String::from("-") } else { sum.to_string() };
         let mut text = format!("metric {name} count={count} sum={sum}\n");
         for (key, value) in labels {
@@ -269,7 +270,7 @@ fn span_text(span: &SpanData) -> String {
     text
 }
 
-/// Attributes with their types, by key; a key that comes twice is an error.
+/// Returns attributes with their types, by key. Panics if a key occurs twice.
 pub(crate) fn strings<'a>(
     attributes: impl Iterator<Item = &'a KeyValue>,
 ) -> BTreeMap<String, String> {
@@ -277,13 +278,13 @@ pub(crate) fn strings<'a>(
     for KeyValue { key, value, .. } in attributes {
         let text = format!("{value:?}").replace("Static(", "(").replace("RefCounted(", "(");
         let text = text.replace("Owned(", "(");
-        let twice = map.insert(key.to_string(), text);
-        assert!(twice.is_none(), "{key} comes twice");
+        let earlier = map.insert(key.to_string(), text);
+        assert!(earlier.is_none(), "{key} occurs twice");
     }
     map
 }
 
-/// The text of a string attribute of a span.
+/// Returns the value of a span's attribute as text.
 pub(crate) fn attribute<'a>(span: &'a SpanData, key: &str) -> Option<std::borrow::Cow<'a, str>> {
     span.attributes.iter().find(|kv| kv.key.as_str() == key).map(|kv| kv.value.as_str())
 }
@@ -295,7 +296,7 @@ pub(crate) fn propagator() -> TextMapCompositePropagator {
     ])
 }
 
-/// How long a span lasted, in seconds.
+/// Returns the duration of a span in seconds.
 pub(crate) fn seconds(span: &SpanData) -> f64 {
     span.end_time.duration_since(span.start_time).unwrap().as_secs_f64()
 }
@@ -305,10 +306,10 @@ pub(crate) fn seconds(span: &SpanData) -> f64 {
     feature = "tonic",
     all(feature = "reqwest-middleware", feature = "rustls")
 ))]
-/// Waits for something that another task does; fails loudly where it never does.
-pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
+/// Waits until `condition` holds. Panics after 20 seconds.
+pub(crate) async fn eventually(what: &str, condition: impl Fn() -> bool) {
     let waiting = async {
-        while !is_so() {
+        while !condition() {
             tokio::time::sleep(std::time::Duration::from_millis(1)).await;
         }
     };
@@ -316,7 +317,7 @@ pub(crate) async fn eventually(what: &str, is_so: impl Fn() -> bool) {
     assert!(waited.is_ok(), "{what} did not happen");
 }
 
-/// Panics that a test means to happen print nothing.
+/// Silences the panics that tests cause on purpose.
 pub(crate) fn expect_panics() {
     static HOOK: Once = Once::new();
     HOOK.call_once(|| {
@@ -329,9 +330,9 @@ pub(crate) fn expect_panics() {
     });
 }
 
-pub(crate) const EXPECTED_PANIC: &str = "a panic that the test expects";
+pub(crate) const EXPECTED_PANIC: &str = "the test expects this panic";
 
-/// One thing that a [`Script`] does when it is polled.
+/// The result of one poll of a [`Script`].
 #[derive(Debug, Clone, Copy)]
 pub(crate) enum Step {
     Data(&'static str),
@@ -343,13 +344,13 @@ pub(crate) enum Step {
     Panic,
 }
 
-/// A response body that does what it is told.
+/// A response body that follows a script.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct Script {
     pub(crate) steps: VecDeque<Step>,
-    /// Whether `is_end_stream` tells that nothing follows.
+    /// Makes `is_end_stream` true after the last step.
     pub(crate) knows_end: bool,
-    /// Whether `size_hint` tells the exact length.
+    /// Makes `size_hint` exact.
     pub(crate) knows_length: bool,
 }
 

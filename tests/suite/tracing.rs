@@ -1,4 +1,4 @@
-//! Who uses `tracing` gets one connected trace too.
+//! Spans of `tracing` and spans of the layers form one trace.
 
 use std::convert::Infallible;
 
@@ -11,8 +11,8 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::support::{Telemetry, get};
 
-/// A `tracing` span in a handler is a child of the server's, and an OpenTelemetry span inside that
-/// one is its child; also after the task has slept and been polled again.
+/// A `tracing` span in a handler is a child of the server's span, and the parent of a client's
+/// span. The task yields in between, so the context must survive another poll.
 #[tokio::test]
 async fn spans_of_tracing_join_the_trace() {
     let telemetry = Telemetry::new();

@@ -1,4 +1,4 @@
-//! Public types are `Send`, `Sync`, `Clone` where they should be, and can be named in a field.
+//! Public types have the expected auto traits and can be named in a struct.
 
 use http::{Request, Response};
 use tower::{Layer, Service, util::BoxCloneSyncService};
@@ -17,8 +17,8 @@ fn is_unpin<T: Unpin>() {}
 
 type Inner = BoxCloneSyncService<Request<String>, Response<Script>, std::io::Error>;
 
-/// What a user may write down.
-#[expect(dead_code, reason = "it is enough that the fields can be named")]
+/// Types that a user may write down.
+#[expect(dead_code, reason = "the test is that the types can be named")]
 struct Fields<S: Service<Request<String>>> {
     layers: (PropagationLayer, SpanLayer, MetricsLayer, TelemetryLayer),
     propagation: Observe<S, PropagationObserver>,
@@ -31,7 +31,7 @@ struct Fields<S: Service<Request<String>>> {
 }
 
 #[test]
-fn auto_traits() {
+fn public_types_have_their_auto_traits() {
     is_thread_safe::<PropagationLayer>();
     is_thread_safe::<SpanLayer>();
     is_thread_safe::<MetricsLayer>();
@@ -49,10 +49,10 @@ fn auto_traits() {
     is_unpin::<ResponseBody<Script, TelemetryObserver>>();
 }
 
-/// Nothing is asked of a service that is not used: neither `Send` nor `Clone`, no `Display`, no
-/// body in the request.
+/// The inner service needs neither `Send` nor `Clone`. Its error needs no `Display`, and the
+/// request no body.
 #[test]
-fn services_of_any_kind() {
+fn the_inner_service_needs_no_extra_bounds() {
     struct Local(std::rc::Rc<()>);
     struct Request_;
     #[derive(Debug)]

@@ -1,4 +1,4 @@
-//! The rows: services that differ in their telemetry alone, and what is asked of them.
+//! The services to compare, which differ only in their telemetry, and their workloads.
 
 #[path = "../../workload/request.rs"]
 mod request;
@@ -19,15 +19,15 @@ pub use self::{
     sdk::Sdk,
 };
 
-/// Who calls: the trace and the span of its `traceparent`.
+/// The trace id and the span id in the `traceparent` of inbound requests.
 pub const CALLER: (TraceId, SpanId) = request::CALLER;
 
 pub type Boxed = BoxCloneSyncService<Request<Body>, Response<Body>, Infallible>;
 
-/// What is asked of a row.
+/// The requests to a row, and the installed providers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Workload {
-    /// No provider is installed; it comes first, for later ones install theirs.
+    /// No provider is installed. It runs first, because the others install global providers.
     W4,
     /// A sampled parent with a `tracestate` of two members.
     W1,
@@ -35,9 +35,9 @@ pub enum Workload {
     W1n,
     /// A parent that is not sampled, with a `tracestate` of two members.
     W2,
-    /// The request of W1, and no spans.
+    /// The request of W1, with metrics and without spans.
     Metrics,
-    /// An outbound call, by itself.
+    /// An outbound call without an inbound one.
     Client,
 }
 
@@ -56,7 +56,7 @@ impl Workload {
         }
     }
 
-    /// One of the requests that callers send.
+    /// Builds a request of this workload.
     pub fn request(self) -> Request<Body> {
         match self {
             Self::Client => request::outbound(),
@@ -67,15 +67,16 @@ impl Workload {
     }
 }
 
-/// One exchange, to the end of the body.
+/// Runs one exchange to the end of the body.
 pub fn exchange(service: &mut Boxed, request: Request<Body>) {
-    let response = service.call(request).now_or_never().expect("nothing waits");
+    let response = service.call(request).now_or_never().expect("the service answers at once");
     let Ok(response) = response;
-    let body = response.into_body().collect().now_or_never().expect("nothing waits");
-    assert_eq!(body.expect("the body is whole").to_bytes(), "hello");
+    let body = response.into_body().collect().now_or_never().expect("the service answers at once");
+    assert_eq!(body.expect("the body has no error").to_bytes(), "hello");
 }
 
-/// Many exchanges: what is timed, and what valgrind counts, by this name.
+/// Runs exchanges. This function is timed, and valgrind counts the instructions in the function of
+/// this name.
 #[inline(never)]
 pub fn exchange_all(service: &mut Boxed, requests: Vec<Request<Body>>) {
     for request in requests {
@@ -83,6 +84,6 @@ pub fn exchange_all(service: &mut Boxed, requests: Vec<Request<Body>>) {
     }
 }
 
-/// Requests before anything is counted: what is made once is made, and a layer without a provider has
-/// found out that there is none.
+/// The number of requests before measuring. They fill the caches, and a layer without a provider
+/// stops looking for one.
 pub const WARM_UP: usize = 300;

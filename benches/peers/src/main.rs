@@ -1,4 +1,4 @@
-//! This crate and its neighbours side by side: what each adds to a request.
+//! Compares the cost per request of this crate and of similar crates.
 //!
 //! `cargo run --release --manifest-path benches/peers/Cargo.toml`
 
@@ -22,16 +22,17 @@ fn main() {
     println!("|---|---|---:|---:|---:|---:|---:|");
     let mut allocations = allocations.iter();
     for workload in Workload::ALL {
-        // In the order in which the allocations are counted, too: the first has no providers.
+        // Providers are installed after the first workload. The allocations are counted in the same
+        // order.
         if workload == Workload::W1 {
-            let keeping = Sdk::keeping();
-            keeping.install();
-            Workload::ALL[1..].iter().for_each(|workload| proof::prove(*workload, &keeping));
+            let recording = Sdk::recording();
+            recording.install();
+            Workload::ALL[1..].iter().for_each(|workload| proof::prove(*workload, &recording));
             sdk.install();
             tracing::dispatcher::set_global_default(sdk.subscriber.clone())
-                .expect("there is no other");
+                .expect("no other subscriber is installed");
         } else if workload == Workload::W4 {
-            proof::prove(workload, &Sdk::keeping());
+            proof::prove(workload, &Sdk::recording());
         }
         let mut rows = rows(workload, &sdk);
         let counts: Vec<_> = allocations.by_ref().take(rows.len()).collect();

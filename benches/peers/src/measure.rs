@@ -4,17 +4,18 @@ use std::{process::Command, time::Instant};
 
 use peers::{Row, Sdk, Workload, exchange_all, rows};
 
-/// Nanoseconds for each request: of each row, in each round.
+/// Nanoseconds per request, for each row and round.
 pub(crate) struct Times(Vec<Vec<f64>>);
 
 impl Times {
-    /// What a row adds to the first: the median of the rounds' differences.
+    /// Returns the time that a row adds to the first row: the median of the differences in each
+    /// round.
     pub(crate) fn added(&self, row: usize) -> f64 {
         median(self.differences(row))
     }
 
-    /// What a row adds, as a part of what another adds. Rows of a round are neighbours in time, so
-    /// what disturbs one mostly disturbs both.
+    /// Returns the added time of a row divided by that of another row. The ratio is taken in each
+    /// round, because a disturbance usually affects all rows of a round.
     pub(crate) fn ratio(&self, row: usize, reference: usize) -> f64 {
         let ratios = self.differences(row).zip(self.differences(reference));
         median(ratios.map(|(row, reference)| row / reference))
@@ -25,7 +26,7 @@ impl Times {
     }
 }
 
-/// Times rows in rounds, each time in another order.
+/// Times the rows in rounds. The order changes in each round.
 pub(crate) fn times(workload: Workload, rows: &mut [Row]) -> Times {
     let mut times = vec![Vec::new(); rows.len()];
     for round in 0..WARM_UP + ROUNDS {
@@ -52,18 +53,18 @@ pub(crate) fn median(values: impl Iterator<Item = f64>) -> f64 {
     values[values.len() / 2]
 }
 
-/// The allocations of all rows, in order, by the program that counts them.
+/// Runs the program that counts allocations, and returns those of all rows in order.
 pub(crate) fn allocations() -> Vec<u64> {
     let manifest = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
     let counted = Command::new(env!("CARGO"))
         .args(["run", "--quiet", "--release", "--bin", "allocations", "--manifest-path", manifest])
         .output()
-        .expect("cargo is there");
-    let counted = String::from_utf8(counted.stdout).expect("numbers are text");
+        .expect("cargo runs");
+    let counted = String::from_utf8(counted.stdout).expect("the output is UTF-8");
     counted.lines().map(|line| line.parse().expect("each line is a number")).collect()
 }
 
-/// The instructions of a row for one request, counted by valgrind where that is installed.
+/// Counts instructions per request with valgrind, if it is installed.
 pub(crate) struct Instructions {
     has_valgrind: bool,
 }
@@ -86,27 +87,28 @@ impl Instructions {
             .args([COUNT, &format!("{workload:?}"), row])
             .output()
             .expect("valgrind runs");
-        let told = String::from_utf8_lossy(&output.stderr).into_owned();
-        let line = told.lines().find_map(|line| line.split_once("Collected :"));
+        let output = String::from_utf8_lossy(&output.stderr).into_owned();
+        let line = output.lines().find_map(|line| line.split_once("Collected :"));
         let Some((_, count)) = line else {
-            panic!("valgrind counted nothing of {row}: {told}");
+            panic!("valgrind printed no count for {row}: {output}");
         };
         let count: u64 = count.trim().parse().expect("the count is a number");
         Some(count / (BATCH as u64))
     }
 }
 
-/// What valgrind runs: one row, and nothing else to count than its requests.
+/// Runs the requests of one row, for valgrind to count.
 pub(crate) fn run_for_valgrind(workload: &str, row: &str) {
     let named = |known: &&Workload| format!("{known:?}") == workload;
-    let workload = *Workload::ALL.iter().find(named).expect("there is such a workload");
+    let workload = *Workload::ALL.iter().find(named).expect("the workload exists");
     let sdk = Sdk::silent();
     if workload != Workload::W4 {
         sdk.install();
-        tracing::dispatcher::set_global_default(sdk.subscriber.clone()).expect("there is no other");
+        tracing::dispatcher::set_global_default(sdk.subscriber.clone())
+            .expect("no other subscriber is installed");
     }
     let mut rows = rows(workload, &sdk).into_iter();
-    let mut row = rows.find(|known| known.name == row).expect("there is such a row");
+    let mut row = rows.find(|known| known.name == row).expect("the row exists");
     for _ in 0..peers::WARM_UP {
         peers::exchange(&mut row.service, workload.request());
     }

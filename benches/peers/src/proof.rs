@@ -1,14 +1,14 @@
-//! A row is measured only where its telemetry is what it should be.
+//! Checks the telemetry of each row before it is measured.
 
 use opentelemetry::trace::TraceContextExt;
 use peers::{Row, Sdk, Workload, exchange, rows};
 
-/// Lets each row emit, and panics where it emits something else than is expected of it.
+/// Runs each row, and panics if its telemetry is not the expected one.
 pub(crate) fn prove(workload: Workload, sdk: &Sdk) {
-    // A keeping SDK for each row, for some neighbours can't be told apart otherwise.
+    // Each row has an SDK of its own, because the telemetry of some crates can't be told apart.
     let names: Vec<_> = rows(workload, sdk).iter().map(|row| row.name).collect();
     for (i, name) in names.into_iter().enumerate() {
-        let sdk = Sdk::keeping();
+        let sdk = Sdk::recording();
         if workload != Workload::W4 {
             sdk.install();
         }
@@ -20,7 +20,7 @@ pub(crate) fn prove(workload: Workload, sdk: &Sdk) {
         });
         assert!(
             !opentelemetry::Context::current().has_active_span(),
-            "{workload:?}, {name}: it left its context behind"
+            "{workload:?}, {name}: the context is still current"
         );
         check(workload, &row, &sdk);
     }
@@ -33,7 +33,7 @@ fn check(workload: Workload, row: &Row, sdk: &Sdk) {
     assert_eq!(spans.len(), count, "{workload:?}, {name}: spans");
     for (trace, parent, span) in spans {
         if workload != Workload::Client {
-            // Of the caller's trace, and by its route.
+            // The span belongs to the caller's trace and is named by its route.
             assert_eq!((trace, parent), peers::CALLER, "{workload:?}, {name}: the parent");
             assert!(span.contains("/users/{id}"), "{workload:?}, {name}: {span}");
         }

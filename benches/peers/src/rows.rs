@@ -22,22 +22,22 @@ use tracing::Level;
 
 use crate::{Boxed, Sdk, Workload};
 
-/// A service, and what it has to emit.
+/// A service and its expected telemetry.
 pub struct Row {
     pub name: &'static str,
     pub service: Boxed,
     pub expected: Expected,
 }
 
-/// What a row emits; it is not timed where it does not.
+/// The expected telemetry of a row. Rows with other telemetry are not measured.
 #[derive(Debug, Clone, Copy)]
 pub struct Expected {
     pub has_span: bool,
-    /// How many instruments it records these requests with, the duration among them.
+    /// The number of instruments, including the duration.
     pub instruments: usize,
 }
 
-/// The neighbour that a workload is measured against.
+/// Returns the crate that a workload is compared with.
 pub fn reference(workload: Workload) -> &'static str {
     match workload {
         Workload::W1 | Workload::W1n | Workload::W2 | Workload::W4 => OIT,
@@ -51,7 +51,7 @@ const TO: &str = "tower-otel 0.12";
 const ATO: &str = "axum-tracing-opentelemetry 0.42 + axum-otel-metrics 0.14";
 const AOM: &str = "axum-otel-metrics 0.14";
 
-/// The rows of a workload; the first is the one without any layer.
+/// Returns the rows of a workload. The first one has no layer.
 pub fn rows(workload: Workload, sdk: &Sdk) -> Vec<Row> {
     let routed = |row: &'static str, has_span, instruments| Row {
         name: row,
@@ -92,7 +92,7 @@ pub fn rows(workload: Workload, sdk: &Sdk) -> Vec<Row> {
     }
 }
 
-/// Some of the rows of W1, with many routes.
+/// Returns some rows of W1 with `routes` routes.
 pub fn routed(sdk: &Sdk, routes: usize) -> Vec<(&'static str, Boxed)> {
     let rows = [BARE, NOTHING, STACK, OIT, TO, ATO];
     rows.map(|row| (row, boxed(layered(Workload::W1, row, sdk, routes)))).into()
@@ -112,7 +112,7 @@ const METRICS_BOUND: &str = "**tower-telemetry**, `MetricsLayer`, bound instrume
 fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
     let router = router(routes);
     let meter = sdk.meters.meter("peers");
-    // Without a provider: as a user has it who never sets one up.
+    // W4 measures a program that never sets up a provider.
     let stack = || match workload {
         Workload::W4 => TelemetryLayer::server(),
         _ => TelemetryLayer::server()
@@ -128,7 +128,7 @@ fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
         STACK_SIZES => router.layer(stack().with_body_sizes()),
         STACK_BOUND => router.layer(stack().with_bound_instruments()),
         STACK_PARENT => router.layer(stack().with_parent_decision()),
-        // As after a set-up, whose propagator is the one that layers have of their own.
+        // Set-up installs a propagator that layers recognize as `W3c`.
         STACK_GLOBAL => router.layer(TelemetryLayer::server().with_propagator(W3c::new())),
         NEST => router
             .layer(metrics())
@@ -149,7 +149,7 @@ fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
             .layer(tower_otel::trace::HttpLayer::server(Level::INFO)),
         AOM => router.layer(axum_otel_metrics(sdk)),
         ATO => router.layer(axum_otel_metrics(sdk)).layer(OtelAxumLayer::default()),
-        row => unreachable!("there is no row {row}"),
+        row => unreachable!("unknown row {row}"),
     }
 }
 
@@ -163,12 +163,13 @@ fn router(routes: usize) -> Router {
     (1..routes).fold(router, |router, i| router.route(&format!("/r{i}/users/{{id}}"), get(handler)))
 }
 
-/// As `axum::serve` has it: a router that isn't given its state makes its layers anew for each request.
+/// Gives the router its state, as `axum::serve` does. Otherwise it would build its layers for each
+/// request.
 fn boxed(router: Router) -> Boxed {
     BoxCloneSyncService::new(router.with_state::<()>(()))
 }
 
-/// Outbound calls around a service in memory.
+/// Returns the rows of outbound calls, around a service in memory.
 fn client_rows(sdk: &Sdk) -> Vec<Row> {
     let bare = service_fn(|_: Request<Body>| async {
         Ok::<_, Infallible>(Response::new(Body::from("hello")))
@@ -205,7 +206,7 @@ where
     BoxCloneSyncService::new(service.map_response(|response| response.map(Body::new)))
 }
 
-/// What every layer that follows the body costs, whatever it does.
+/// A layer that only wraps the body: the minimal cost of every layer that follows the body.
 #[derive(Clone)]
 struct Nothing<S>(S);
 

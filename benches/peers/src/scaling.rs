@@ -1,4 +1,4 @@
-//! How throughput holds with threads and with routes.
+//! Throughput by the number of threads and routes.
 
 use std::{
     sync::{
@@ -14,7 +14,7 @@ use peers::{Boxed, Sdk, Workload, exchange, routed};
 
 use crate::measure::median;
 
-/// Prints thousands of requests in a second: by threads, then by routes.
+/// Prints thousands of requests per second, by threads and by routes.
 pub(crate) fn print(sdk: &Sdk) {
     println!("\n| thousand requests/s | 1 thread | 2 threads | × | 100 routes | 1900 routes |");
     println!("|---|---:|---:|---:|---:|---:|");
@@ -34,7 +34,7 @@ pub(crate) fn print(sdk: &Sdk) {
         let [one, two, hundred, many] =
             samples.into_iter().map(|rounds| median(rounds.into_iter())).collect::<Vec<_>>()[..]
         else {
-            unreachable!("there is one for each case")
+            unreachable!("there is one sample per case")
         };
         let name = services[0][row].0;
         let factor = two / one;
@@ -42,7 +42,8 @@ pub(crate) fn print(sdk: &Sdk) {
     }
 }
 
-/// Thousands of requests in a second, all threads together; to make a request is part of it.
+/// Returns thousands of requests per second of all threads together. Building the request is
+/// included.
 fn throughput(service: &Boxed, threads: usize, routes: usize) -> f64 {
     let is_over = AtomicBool::new(false);
     let barrier = Barrier::new(threads + 1);
@@ -55,7 +56,7 @@ fn throughput(service: &Boxed, threads: usize, routes: usize) -> f64 {
         barrier.wait();
         let mut requests = 0;
         while !is_over.load(Ordering::Relaxed) {
-            // Neither in order, nor the same for both threads.
+            // The routes are visited out of order, and in another order by each thread.
             let uri = &uris[(requests * 7919 + thread * 31) % routes];
             exchange(&mut service, of(&head, uri));
             requests += 1;
@@ -87,7 +88,7 @@ fn uri(route: usize) -> Uri {
         0 => String::from("/users/42"),
         route => format!("/r{route}/users/42"),
     };
-    path.parse().expect("the path is one")
+    path.parse().expect("the path is valid")
 }
 
 const ROUTES: [usize; 3] = [1, 100, 1900];

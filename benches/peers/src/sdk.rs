@@ -1,4 +1,4 @@
-//! Providers: silent ones to time, and ones that keep what they are given to show what a row emits.
+//! Providers: those without export for measuring, and those that record the telemetry of a row.
 
 use std::{collections::BTreeSet, time::Duration};
 
@@ -15,7 +15,7 @@ use opentelemetry_sdk_of_axum_otel_metrics::metrics as older;
 use tracing::Dispatch;
 use tracing_subscriber::layer::SubscriberExt;
 
-/// The providers of all rows, and the subscriber of those that go through `tracing`.
+/// The providers of all rows, and the subscriber of the rows that use `tracing`.
 pub struct Sdk {
     pub tracers: SdkTracerProvider,
     pub meters: SdkMeterProvider,
@@ -27,23 +27,23 @@ pub struct Sdk {
 }
 
 impl Sdk {
-    /// The real SDK with exporting switched off.
+    /// Creates the SDK without export.
     pub fn silent() -> Self {
         Self::new(false)
     }
 
-    /// It keeps what it is given.
-    pub fn keeping() -> Self {
+    /// Creates the SDK with export to memory.
+    pub fn recording() -> Self {
         Self::new(true)
     }
 
-    fn new(keeps_spans: bool) -> Self {
+    fn new(exports_spans: bool) -> Self {
         let spans = InMemorySpanExporter::default();
         let metrics = InMemoryMetricExporter::default();
         let older_metrics = older::InMemoryMetricExporter::default();
         let mut tracers = SdkTracerProvider::builder()
             .with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn)));
-        if keeps_spans {
+        if exports_spans {
             tracers = tracers.with_simple_exporter(spans.clone());
         }
         let tracers = tracers.build();
@@ -64,27 +64,28 @@ impl Sdk {
         }
     }
 
-    /// Makes these the global ones, which some neighbours know alone.
+    /// Installs the providers globally. Some crates use only the global ones.
     pub fn install(&self) {
         global::set_tracer_provider(self.tracers.clone());
         global::set_meter_provider(self.meters.clone());
         global::set_text_map_propagator(TraceContextPropagator::new());
     }
 
-    /// The trace, the parent and the name of each span that was emitted.
+    /// Returns the trace, the parent and the name of each exported span.
     pub fn spans(&self) -> Vec<(TraceId, SpanId, String)> {
-        let spans = self.spans.get_finished_spans().expect("the spans are there");
+        let spans = self.spans.get_finished_spans().expect("the spans were exported");
         let spans = spans.into_iter();
-        let told = spans.map(|s| (s.span_context.trace_id(), s.parent_span_id, s.name.to_string()));
-        told.collect()
+        let summaries =
+            spans.map(|s| (s.span_context.trace_id(), s.parent_span_id, s.name.to_string()));
+        summaries.collect()
     }
 
-    /// The instruments that something was recorded with.
+    /// Returns the instruments with a measurement.
     pub fn instruments(&self) -> BTreeSet<String> {
-        self.meters.force_flush().expect("the metrics are there");
-        self.older_meters.force_flush().expect("the metrics are there");
-        let metrics = self.metrics.get_finished_metrics().expect("the metrics are there");
-        let older = self.older_metrics.get_finished_metrics().expect("the metrics are there");
+        self.meters.force_flush().expect("the metrics were exported");
+        self.older_meters.force_flush().expect("the metrics were exported");
+        let metrics = self.metrics.get_finished_metrics().expect("the metrics were exported");
+        let older = self.older_metrics.get_finished_metrics().expect("the metrics were exported");
         let names = metrics.iter().flat_map(|all| all.scope_metrics());
         let names = names.flat_map(|scope| scope.metrics()).map(|metric| metric.name().to_owned());
         let older = older.iter().flat_map(|all| all.scope_metrics());

@@ -25,6 +25,6 @@ impl Interner {
 
     /// Returns the shared string, inserted if absent. `None` if the set is full.
     pub(crate) fn insert(&self, text: &str) -> Option<Arc<str>> {
-        self.0.get_or_add(text, |known| **known == *text, |_| text.into()).cloned()
+        self.0.get_or_insert(text, |known| **known == *text, |_| text.into()).cloned()
     }
 }

@@ -38,7 +38,7 @@ impl Template {
             text: [method, " ", template].concat().into(),
             template: method.len() + 1,
         };
-        NAMES.get_or_add(&(method, template), is_it, make).map_or_else(own, Self::Shared)
+        NAMES.get_or_insert(&(method, template), is_it, make).map_or_else(own, Self::Shared)
     }
 
     pub(crate) fn as_str(&self) -> &str {

@@ -39,7 +39,7 @@ impl Hosts {
         let name = Arc::<str>::from(truncated(parsed.host, self.value_limit));
         if text.len() <= MAX_LENGTH {
             let make = |_| Host { text: text.into(), name: Arc::clone(&name), port: parsed.port };
-            self.cache.get_or_add(text, is_it, make);
+            self.cache.get_or_insert(text, is_it, make);
         }
         Some((name.into(), parsed.port))
     }

@@ -1,4 +1,4 @@
-//! Each attempt is a span of its own, and all but the first are counted.
+//! Each attempt has a span of its own, and all except the first have a resend count.
 
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{client::legacy::Client as HyperClient, rt::TokioExecutor};
@@ -15,7 +15,7 @@ use tower_telemetry::{
 use super::{Server, builder, layer, plain};
 use crate::support::{Telemetry, attribute};
 
-/// Tries again while the server is unavailable.
+/// Retries while the server is unavailable.
 #[derive(Clone)]
 pub(super) struct Unavailable;
 
@@ -36,7 +36,8 @@ impl<B: Clone, R, E> Policy<http::Request<B>, http::Response<R>, E> for Unavaila
     }
 }
 
-/// A span for each attempt: its status, its count, and its own `traceparent` on the wire.
+/// Checks the status and the resend count of each attempt's span, and that the attempt sent the id
+/// of its own span.
 #[track_caller]
 fn check(telemetry: &Telemetry, server: &Server, statuses: &[&str]) {
     let mut spans = telemetry.spans();
@@ -55,7 +56,7 @@ fn check(telemetry: &Telemetry, server: &Server, statuses: &[&str]) {
 }
 
 #[tokio::test]
-async fn retries_of_tower() {
+async fn retries_of_tower_are_counted() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let client = HyperClient::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
@@ -70,14 +71,14 @@ async fn retries_of_tower() {
     answer.into_body().collect().await.unwrap();
     check(&telemetry, &server, &["503", "503", "200"]);
 
-    // The next call begins anew.
+    // The next call starts without a count.
     client.oneshot(request()).await.unwrap().into_body().collect().await.unwrap();
     let last = telemetry.spans().pop().unwrap();
     assert_eq!(attribute(&last, "http.request.resend_count"), None);
 }
 
 #[tokio::test]
-async fn redirects_of_tower_http() {
+async fn redirects_of_tower_http_are_counted() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let client = HyperClient::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
@@ -93,7 +94,7 @@ async fn redirects_of_tower_http() {
     let span = &telemetry.spans()[0];
     assert_eq!(attribute(span, "network.peer.port").unwrap(), address.port().to_string());
     assert_eq!(attribute(span, "network.protocol.version").as_deref(), Some("1.1"));
-    // Each span tells its own hop, across hosts.
+    // Each span has the host of its own hop.
     let mut spans = telemetry.spans();
     spans.sort_by_key(|span| span.start_time);
     let of =
@@ -103,7 +104,7 @@ async fn redirects_of_tower_http() {
 }
 
 #[tokio::test]
-async fn redirects_around_reqwest() {
+async fn redirects_around_reqwest_are_counted() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let inner = builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
@@ -115,9 +116,8 @@ async fn redirects_around_reqwest() {
     check(&telemetry, &server, &["302", "200"]);
 }
 
-/// reqwest's own redirects are one span, with the URL that was asked for.
 #[tokio::test]
-async fn redirects_inside_reqwest() {
+async fn redirects_inside_reqwest_are_one_span_with_the_requested_url() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
@@ -133,7 +133,7 @@ async fn redirects_inside_reqwest() {
 }
 
 #[tokio::test]
-async fn retries_of_reqwest_retry() {
+async fn retries_of_reqwest_retry_are_counted() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let policy = reqwest_retry::policies::ExponentialBackoff::builder()
@@ -152,9 +152,8 @@ async fn retries_of_reqwest_retry() {
     assert_eq!(attribute(&last, "http.request.resend_count"), None);
 }
 
-/// In whatever order the single layers stand, the span tells of the count.
 #[tokio::test]
-async fn in_a_nest() {
+async fn nested_layers_count_in_any_order() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let client = HyperClient::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();
@@ -170,9 +169,8 @@ async fn in_a_nest() {
     check(&telemetry, &server, &["503", "503", "200"]);
 }
 
-/// Without anything outside that counts, no attempt claims to be a repetition.
 #[tokio::test]
-async fn uncounted() {
+async fn retries_without_an_attempts_layer_have_no_count() {
     let (_server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let client = HyperClient::builder(TokioExecutor::new()).build_http::<Empty<bytes::Bytes>>();

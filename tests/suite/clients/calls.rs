@@ -1,4 +1,4 @@
-//! Calls as their users make them.
+//! Calls through `ReqwestClient` and the middleware, as applications make them.
 
 use http::HeaderName;
 use std::time::Duration;
@@ -16,9 +16,8 @@ use tower_telemetry::{
 use super::{Server, layer, plain};
 use crate::support::{Telemetry, attribute, eventually};
 
-/// What people do with a `reqwest::Client` they can do with ours.
 #[tokio::test]
-async fn as_pleasant_as_reqwest() {
+async fn the_client_has_the_methods_of_reqwest() {
     let (server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
@@ -61,16 +60,16 @@ async fn as_pleasant_as_reqwest() {
     assert_eq!(telemetry.active(), 0);
 }
 
-/// A URL that can't be built is an error, and no call.
+/// An invalid URL is an error of the builder, and no call is recorded.
 #[tokio::test]
-async fn a_relative_url() {
+async fn an_invalid_url_is_an_error() {
     let telemetry = Telemetry::new();
     let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     for url in ["/users/7", "", "http://", "not a url"] {
         assert!(client.get(url).send().await.unwrap_err().is_builder(), "{url}");
     }
     assert!(telemetry.spans().is_empty());
-    // The service itself is asked for one that is a path alone.
+    // A relative URL in a request to the service itself.
     let service = tower_telemetry::integrations::ReqwestService::default();
     let service = layer(&telemetry).layer(service);
     let request = http::Request::get("/users/7").body(reqwest::Body::default()).unwrap();
@@ -79,9 +78,9 @@ async fn a_relative_url() {
     assert_eq!(attribute(&span, "error.type").as_deref(), Some("invalid_request"));
 }
 
-/// `url.template`: in the name, on the span, on the metrics; and never guessed.
+/// The template is in the span's name, on the span and on the metrics. It is never guessed.
 #[tokio::test]
-async fn templates() {
+async fn url_templates_are_recorded() {
     let (_server, address) = Server::start().await;
     let url = format!("http://{address}/ok/7");
     let expect = |telemetry: &Telemetry, template: Option<&str>| {
@@ -120,9 +119,8 @@ async fn templates() {
     }
 }
 
-/// Where a span ends is the user's choice.
 #[tokio::test]
-async fn the_end() {
+async fn the_span_ends_at_the_head_on_request() {
     let (_server, address) = Server::start().await;
     let url = format!("http://{address}/ok");
     for at_head in [false, true] {
@@ -136,9 +134,9 @@ async fn the_end() {
     }
 }
 
-/// Two hundred calls at once, each left at another moment.
+/// Two hundred concurrent calls, each cancelled at a different moment.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn cancelled_at_random() {
+async fn cancelled_calls_leave_no_active_request() {
     let (_server, address) = Server::start().await;
     let telemetry = Telemetry::new();
     let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
@@ -150,7 +148,7 @@ async fn cancelled_at_random() {
                 let answer = client.get(format!("http://{address}/{path}")).send().await?;
                 answer.bytes().await
             };
-            // A spread of moments that is the same in each run.
+            // The moments are spread in the same way in each run.
             let _ = tokio::time::timeout(Duration::from_micros(i * 7919 % 40_000), call).await;
         })
     });
@@ -159,14 +157,14 @@ async fn cancelled_at_random() {
     }
     eventually("every call is over", || telemetry.active() == 0).await;
     let durations = telemetry.points_of("request.duration").iter().map(|p| p.count).sum::<u64>();
-    assert_eq!(telemetry.spans().len() as u64, durations, "each span is a duration");
-    // A timeout of nothing may cancel a call before it begins.
+    assert_eq!(telemetry.spans().len() as u64, durations, "each span must have a duration");
+    // A timeout of zero may cancel a call before it begins.
     assert!(durations >= 190, "{durations}");
 }
 
-/// What is secret leaves no trace in anything that is exported.
+/// No credential is exported.
 #[tokio::test]
-async fn credentials() {
+async fn credentials_are_never_exported() {
     let (_server, address) = Server::start().await;
     let url = format!("http://user:s3cret@{address}/ok?X-Amz-Signature=s3cret&sig=s3cret");
     let telemetry = Telemetry::new();
@@ -185,7 +183,7 @@ async fn credentials() {
         .bytes()
         .await
         .unwrap();
-    // Also where the call fails, for reqwest's errors carry the URL.
+    // Also if the call fails, because reqwest's errors contain the URL.
     let refused = url.replace(&address.port().to_string(), "1");
     let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
     client.get(&refused).send().await.unwrap_err();

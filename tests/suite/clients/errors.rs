@@ -1,4 +1,4 @@
-//! Each way a call can fail: a stable `error.type`, on span and metric, and no address in it.
+//! Each failure of a call has a stable `error.type` on span and metric, without an address in it.
 
 use std::{net::SocketAddr, sync::Arc, time::Duration};
 
@@ -18,7 +18,7 @@ use tower_telemetry::integrations::{ReqwestClient, TelemetryMiddleware};
 use super::{Server, builder, layer, plain};
 use crate::support::{Telemetry, attribute, seconds};
 
-/// Span and metric of the one call that was made.
+/// Checks span and metric of the only call.
 #[track_caller]
 fn check(telemetry: &Telemetry, error_type: Option<&str>) {
     let span = telemetry.span_of(SpanKind::Client);
@@ -31,12 +31,12 @@ fn check(telemetry: &Telemetry, error_type: Option<&str>) {
     assert_eq!(telemetry.active(), 0);
 }
 
-/// A port that nobody listens on.
+/// Returns the address of a port that refuses connections.
 async fn refusing() -> SocketAddr {
     TcpListener::bind("127.0.0.1:0").await.unwrap().local_addr().unwrap()
 }
 
-/// A server that sends the beginning of a body, and closes.
+/// Starts a server that closes the connection in the middle of a body.
 async fn closing() -> SocketAddr {
     let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
     let address = listener.local_addr().unwrap();
@@ -49,7 +49,7 @@ async fn closing() -> SocketAddr {
     address
 }
 
-/// Calls through each client, and checks what all of them make of it.
+/// Calls `url` through each kind of client, and checks the `error.type`.
 async fn each(url: &str, build: impl Fn() -> reqwest::ClientBuilder, expected: Option<&str>) {
     let telemetry = Telemetry::new();
     let client = ReqwestClient::with_layer(build().build().unwrap(), layer(&telemetry));
@@ -83,13 +83,13 @@ fn get(url: &str) -> http::Request<Empty<bytes::Bytes>> {
 }
 
 #[tokio::test]
-async fn by_the_network() {
+async fn network_failures_have_their_kind() {
     let url = format!("http://{}/", refusing().await);
     each(&url, builder, Some("connection_refused")).await;
     hyper(&url, Some("connection_refused")).await;
     hyper("/a/path/alone", Some("invalid_request")).await;
 
-    // Less than was announced.
+    // The body is shorter than announced.
     hyper(&format!("http://{}/", closing().await), Some("unexpected_eof")).await;
     let telemetry = Telemetry::new();
     let client = ReqwestClient::with_layer(plain(), layer(&telemetry));
@@ -99,7 +99,7 @@ async fn by_the_network() {
 }
 
 #[tokio::test]
-async fn by_the_server() {
+async fn server_failures_have_their_kind() {
     let (_server, address) = Server::start().await;
     let url = |path: &str| format!("http://{address}/{path}");
     for (status, expected) in
@@ -118,7 +118,7 @@ async fn by_the_server() {
 }
 
 #[tokio::test]
-async fn by_the_resolver() {
+async fn resolver_failures_are_dns() {
     struct Fails;
 
     impl reqwest::dns::Resolve for Fails {
@@ -142,9 +142,9 @@ async fn by_the_resolver() {
     check(&telemetry, Some("dns"));
 }
 
-/// A certificate that nobody vouches for, and a server that speaks no TLS.
+/// An untrusted certificate, and a server without TLS.
 #[tokio::test]
-async fn by_tls() {
+async fn tls_failures_have_their_kind() {
     let certificate = |name: &str| rcgen::generate_simple_self_signed([name.to_owned()]).unwrap();
     let (own, other) = (certificate("localhost"), certificate("localhost"));
     let key = rustls::pki_types::PrivateKeyDer::try_from(own.signing_key.serialize_der()).unwrap();
@@ -171,9 +171,8 @@ async fn by_tls() {
     each(&url, trusting, Some("tls")).await;
 }
 
-/// The caller's own cancellation is no error, and is counted all the same.
 #[tokio::test]
-async fn by_the_caller() {
+async fn a_call_cancelled_by_its_caller_is_recorded_without_an_error() {
     let (_server, address) = Server::start().await;
     let url = |path: &str| format!("http://{address}/{path}");
     let soon = Duration::from_millis(30);

@@ -29,14 +29,14 @@ use tower_telemetry::{Convention, TelemetryLayer, propagation::W3c};
 
 use crate::support::Telemetry;
 
-/// A server that notes what it is asked.
+/// A server that records its requests.
 #[derive(Clone, Default)]
 struct Server {
     seen: Arc<Mutex<Vec<(String, HeaderMap)>>>,
 }
 
 impl Server {
-    /// Starts one that lives as long as the test's runtime.
+    /// Starts a server that runs as long as the test's runtime.
     async fn start() -> (Self, SocketAddr) {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
@@ -46,7 +46,7 @@ impl Server {
         (server, address)
     }
 
-    /// The span ids of the `traceparent`s that came, in order.
+    /// Returns the span ids of the received `traceparent`s, in order.
     fn parents(&self) -> Vec<String> {
         let seen = self.seen.lock().unwrap();
         let parent =
@@ -55,7 +55,7 @@ impl Server {
     }
 }
 
-/// What is asked for is what happens.
+/// Answers as the path says.
 async fn answer(
     State(server): State<Server>,
     Path(path): Path<String>,
@@ -72,7 +72,7 @@ async fn answer(
         "ok" => "ok".into_response(),
         "echo" => request.into_body().into_response(),
         "status" => StatusCode::from_bytes(rest.as_bytes()).unwrap().into_response(),
-        // Unavailable, but for the third time.
+        // Unavailable until the third request.
         "flaky" if asked < 3 => StatusCode::SERVICE_UNAVAILABLE.into_response(),
         "flaky" => "at last".into_response(),
         "redirect" => (StatusCode::FOUND, [(header::LOCATION, format!("/{rest}"))]).into_response(),
@@ -83,7 +83,7 @@ async fn answer(
             let location = [(header::LOCATION, format!("/{rest}"))];
             (StatusCode::TEMPORARY_REDIRECT, location).into_response()
         }
-        // To the same server by another name.
+        // Redirects to the same server under another name.
         "elsewhere" => {
             let host =
                 request.headers()["host"].to_str().unwrap().replace("127.0.0.1", "localhost");
@@ -101,7 +101,8 @@ async fn answer(
     }
 }
 
-/// A builder of clients whose TLS is there: reqwest's own default is too large for these tests.
+/// Returns a builder of clients. reqwest's default TLS provider is not built into the tests, so one
+/// is installed.
 fn builder() -> reqwest::ClientBuilder {
     let _ = rustls::crypto::ring::default_provider().install_default();
     reqwest::Client::builder()

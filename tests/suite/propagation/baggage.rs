@@ -32,12 +32,12 @@ fn map(expected: &[(&str, &str, &str)]) -> Map {
     expected.iter().map(entry).collect()
 }
 
-/// Section 3: what is read.
+/// Section 3.
 #[test]
-fn extraction() {
+fn extraction_follows_the_grammar() {
     type Row<'a> = (&'a [&'a str], &'a [(&'a str, &'a str, &'a str)]);
     let rows: [Row<'_>; 31] = [
-        // 3.3.1: examples of the text.
+        // 3.3.1: the examples of the specification.
         (
             &[
                 "key1=value1;property1;property2, key2 = value2, key3=value3; propertyKey=propertyValue",
@@ -61,12 +61,12 @@ fn extraction() {
             &["userId =   alice", "", "serverNode = DF%2028, isProduction = false"],
             &[("userId", "alice", ""), ("serverNode", "DF 28", ""), ("isProduction", "false", "")],
         ),
-        // Optional white space, everywhere.
+        // Optional white space in all positions.
         (
             &["a \t = \t 1 \t ; \t p \t = \t 2 \t ; \t q \t , \t b \t = \t 2"],
             &[("a", "1", "p=2;q"), ("b", "2", "")],
         ),
-        // Keys are tokens, taken as they are.
+        // Keys are tokens and are not decoded.
         (&["!#$%&'*+-.^_`|~0aZ=1"], &[("!#$%&'*+-.^_`|~0aZ", "1", "")]),
         (&["a%20b=1"], &[("a%20b", "1", "")]),
         (&["=1"], &[]),
@@ -74,7 +74,7 @@ fn extraction() {
         (&["a b=1"], &[]),
         (&["(a)=1,b=2"], &[("b", "2", "")]),
         (&["\"a\"=1"], &[]),
-        // Values: any number of `=`, and every octet that is allowed.
+        // Values may contain `=` and every `baggage-octet`.
         (&["a=b=c=="], &[("a", "b=c==", "")]),
         (&["a="], &[("a", "", "")]),
         (&["a=!#$&'()*+-./:<=>?@[]^_`{|}~"], &[("a", "!#$&'()*+-./:<=>?@[]^_`{|}~", "")]),
@@ -87,20 +87,20 @@ fn extraction() {
         ),
         (&["a=%2c%2C"], &[("a", ",,", "")]),
         (&["a=%F0%9F%98%BC"], &[("a", "😼", "")]),
-        // Octets that are not UTF-8 become U+FFFD.
+        // Octets that are not valid UTF-8 become U+FFFD.
         (&["a=x%FFy"], &[("a", "x\u{fffd}y", "")]),
         (&["a=%C4"], &[("a", "\u{fffd}", "")]),
-        // A percent sign that begins no escape is itself.
+        // A percent sign that begins no escape is a literal.
         (
             &["a=%,b=%4,c=%zz,d=100%"],
             &[("a", "%", ""), ("b", "%4", ""), ("c", "%zz", ""), ("d", "100%", "")],
         ),
         (&["a=+1"], &[("a", "+1", "")]),
-        // Properties stay as they are, and their keys are tokens.
+        // Properties are not decoded, and their keys must be tokens.
         (&["a=1;p=%20%2C;q=a=b;p"], &[("a", "1", "p=%20%2C;q=a=b;p")]),
         (&["a=1;;b"], &[]),
         (&["a=1;p q,b=2"], &[("b", "2", "")]),
-        // Empty members are none.
+        // Empty members are skipped.
         (&[",,a=1, ,b=2,"], &[("a", "1", ""), ("b", "2", "")]),
         (&["a=\u{e9}", "b=2"], &[("b", "2", "")]),
     ];
@@ -109,9 +109,9 @@ fn extraction() {
     }
 }
 
-/// Section 3.3.1.3: what is sent, and read again.
+/// Section 3.3.1.3. The sent header is read again.
 #[test]
-fn injection() {
+fn injection_encodes_values_and_checks_metadata() {
     let rows = [
         ("DF 28", "", "k=DF%2028"),
         ("Amélie", "", "k=Am%C3%A9lie"),
@@ -127,7 +127,7 @@ fn injection() {
         ("v", " p = 1 ; q ", "k=v;p=1;q"),
         ("v", "p=%20", "k=v;p=%20"),
         ("v", "p=100%", "k=v;p=100%25"),
-        // Metadata of any kind can't smuggle a member or a header.
+        // Metadata can't add a member or a header.
         ("v", "p,evil=1", "k=v"),
         ("v", "p=1,evil=1", "k=v;p=1%2Cevil=1"),
         ("v", "p=1\r\nx: y", "k=v;p=1%0D%0Ax:%20y"),
@@ -147,9 +147,9 @@ fn injection() {
     assert!(inject(&Baggage::new(), &Context::new()).is_empty());
 }
 
-/// Section 3.3.2: limits.
+/// Section 3.3.2.
 #[test]
-fn limits() {
+fn members_beyond_the_limits_are_skipped() {
     let member = |i: usize| format!("k{i}=v");
     let list = |count| (0..count).map(member).collect::<Vec<_>>().join(",");
     assert_eq!(read(&[&list(64)]).len(), 64);
@@ -157,13 +157,13 @@ fn limits() {
     let padded = |length: usize| format!("a={}", "x".repeat(length - 2));
     assert_eq!(read(&[&padded(8192)]).len(), 1);
     assert_eq!(read(&[&padded(8193)]).len(), 0);
-    // What is too long is left out, member by member, and never in part.
+    // A member that doesn't fit is skipped, never cut.
     assert_eq!(read(&[&padded(8193), "b=1"]).len(), 1);
     assert_eq!(read(&["b=1", &padded(8188)]).len(), 2);
     assert_eq!(read(&["b=1", &padded(8189), "c=1"]).len(), 2);
     assert_eq!(read(&[&list(64), "k0=again"]).len(), 64);
 
-    // Encoding triples these: what doesn't fit is not sent, all else is.
+    // Encoding triples the length of these values. The members that don't fit are not sent.
     let entries: Vec<_> =
         (0..64).map(|i| KeyValue::new(format!("k{i}"), ",".repeat(100))).collect();
     let sent = inject(&Baggage::new(), &Context::new().with_baggage(entries));
@@ -173,9 +173,9 @@ fn limits() {
     assert!(read(&[sent]).values().all(|(value, _)| *value == ",".repeat(100)));
 }
 
-/// A header without a member changes nothing in the context.
+/// A header without a valid member doesn't change the context.
 #[test]
-fn nothing_is_put_into_the_context_for_nothing() {
+fn a_header_without_members_leaves_the_context_unchanged() {
     use opentelemetry::propagation::TextMapPropagator;
     let context = Context::new().with_baggage([KeyValue::new("own", "1")]);
     for lines in [&[][..], &[("baggage", "")], &[("baggage", "invalid")]] {
@@ -189,7 +189,7 @@ fn nothing_is_put_into_the_context_for_nothing() {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// What is sent is read again as it was, whatever the values.
+    /// Any value survives injection and extraction.
     #[test]
     fn inject_then_extract_is_the_identity(
         given in prop::collection::btree_map("[!#$%&'*+.^_`|~0-9A-Za-z-]{1,9}", any::<String>(), 0..20)
@@ -202,20 +202,20 @@ proptest! {
         prop_assert_eq!(read, expected);
     }
 
-    /// Metadata of any text makes no member, and harms none.
+    /// Arbitrary metadata adds no member and changes none.
     #[test]
-    fn metadata_is_only_metadata(metadata in any::<String>()) {
+    fn metadata_never_becomes_a_member(metadata in any::<String>()) {
         let entry = KeyValueMetadata::new("k", "v", metadata);
         let other = KeyValueMetadata::new("other", "v", "");
         let sent = inject(&Baggage::new(), &Context::new().with_baggage([entry, other]));
         let read = extract(&Baggage::new(), &sent);
         prop_assert!(entries(&read).keys().eq(["k", "other"]), "{:?}", entries(&read));
-        // What was read is sent again as it was read.
+        // Extracted metadata is sent unchanged.
         let again = extract(&Baggage::new(), &inject(&Baggage::new(), &read));
         prop_assert_eq!(entries(&again), entries(&read));
     }
 
-    /// No bytes make it panic, or yield what the grammar forbids.
+    /// Arbitrary bytes cause no panic and no entry that the grammar forbids.
     #[test]
     fn arbitrary_bytes(value in prop_oneof!["[a-c=;, %\t0-9A-F\"\\\\]{0,60}", "\\PC{0,60}"]) {
         let mut given = http::HeaderMap::new();

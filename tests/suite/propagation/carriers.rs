@@ -1,4 +1,4 @@
-//! Header maps as carriers, for propagators of any kind.
+//! `HeaderExtractor` and `HeaderInjector`.
 
 use http::HeaderMap;
 use opentelemetry::propagation::{Extractor, Injector};
@@ -7,7 +7,7 @@ use tower_telemetry::propagation::{HeaderExtractor, HeaderInjector};
 use super::headers;
 
 #[test]
-fn extractor() {
+fn the_extractor_joins_lists_and_rejects_a_second_traceparent() {
     let headers = headers(&[
         ("traceparent", "1"),
         ("tracestate", "a=1"),
@@ -42,7 +42,7 @@ fn extractor() {
 }
 
 #[test]
-fn injector() {
+fn the_injector_skips_empty_and_invalid_headers() {
     let mut headers = headers(&[("tracestate", "a=1"), ("tracestate", "b=2"), ("b3", "old")]);
     let mut injector = HeaderInjector::new(&mut headers);
     injector.set("B3", "new".into());
@@ -54,9 +54,9 @@ fn injector() {
     assert_eq!(lines, [("b3", "new")]);
 }
 
-/// A header map holds 2^15 entries at most, and its `insert` panics beyond.
+/// A header map holds at most 2^15 entries. Its `insert` panics if it is full.
 #[test]
-fn a_full_map_stays_as_it_is() {
+fn the_injector_leaves_a_full_map_unchanged() {
     let mut headers = HeaderMap::new();
     while let Ok(Some(_) | None) = headers
         .try_append(

@@ -1,4 +1,4 @@
-//! The whole way: server layer, handler, client layer; in memory and on the wire.
+//! Propagation from a server layer through a handler to a client layer, in memory and over sockets.
 
 use std::{
     convert::Infallible,
@@ -36,7 +36,7 @@ use crate::support::{Telemetry, hello};
 
 const PARENT: &str = "00-0af7651916cd43dd8448eb211c80319c-b7ad6b7169203331-03";
 
-/// A service that notes the headers of what it is asked.
+/// A service that records the headers of its requests.
 #[derive(Clone, Default)]
 struct Seen(Arc<Mutex<Vec<HeaderMap>>>);
 
@@ -69,7 +69,7 @@ fn w3c(layer: PropagationLayer) -> PropagationLayer {
     layer.with_propagator(W3c::new())
 }
 
-/// What a backend sees when a handler calls it, for what came in, with these layers around.
+/// Returns the headers that a backend receives if the handler of a request with `lines` calls it.
 fn through(lines: &[(&'static str, &str)]) -> HeaderMap {
     through_layers(w3c, lines)
 }
@@ -89,7 +89,8 @@ fn through_layers(
     seen.last()
 }
 
-/// The layers know [`W3c`], and read its headers without a carrier; not so this one.
+/// The layers recognize [`W3c`] and read a header map directly. They use this propagator through a
+/// carrier.
 #[derive(Debug)]
 struct Wrapped(W3c);
 
@@ -126,10 +127,10 @@ fn headers_are_read_alike_with_and_without_a_carrier() {
             &[("tracestate", "a=1"), ("tracestate", "b=2"), parent, ("tracestate", "c=3")],
             [Some(PARENT), Some("a=1,b=2,c=3"), None],
         ),
-        // Of two, nobody knows which is the caller's.
+        // A `traceparent` that was sent twice is invalid.
         (&[parent, parent, ("tracestate", "a=1"), ("baggage", "a=1")], [None, None, Some("a=1")]),
         (&[parent, ("traceparent", "nonsense")], [None; 3]),
-        // Lines that are no text are none.
+        // Lines that are not visible ASCII are skipped.
         (&[parent, ("traceparent", "é")], [Some(PARENT), None, None]),
         (
             &[
@@ -143,7 +144,7 @@ fn headers_are_read_alike_with_and_without_a_carrier() {
             [Some(PARENT), Some("a=1,b=2"), Some("c=3")],
         ),
     ];
-    // Baggage is a set, in any order.
+    // The order of baggage is not defined.
     let sorted = |list: &str| {
         let mut members: Vec<_> = list.split(',').collect();
         members.sort_unstable();
@@ -160,9 +161,9 @@ fn headers_are_read_alike_with_and_without_a_carrier() {
     }
 }
 
-/// Without spans the caller's context is passed on as it came.
+/// Without spans the caller's context is forwarded unchanged.
 #[test]
-fn propagation_alone() {
+fn propagation_without_spans_forwards_the_context() {
     let sent = through(&[
         ("traceparent", PARENT),
         ("tracestate", "a@@b= 1,c=2"),
@@ -175,10 +176,9 @@ fn propagation_alone() {
     assert!(through(&[("traceparent", "nonsense"), ("tracestate", "a=1")]).is_empty());
 }
 
-/// The same below the full layers where no provider is installed, and with every decision of a
-/// sampler.
+/// Also with the combined layers, without a provider and with each decision of a sampler.
 #[test]
-fn with_every_sampling_decision() {
+fn context_is_forwarded_with_every_sampling_decision() {
     let providers = [
         None,
         Some((Sampler::AlwaysOn, "03")),
@@ -222,23 +222,23 @@ fn with_every_sampling_decision() {
     }
 }
 
-/// Headers copied from an inbound request don't leave as if they were ours.
+/// Headers that were copied from an inbound request must not be sent.
 #[test]
 fn stale_headers_are_replaced_or_removed() {
     let stale = [
         ("traceparent", PARENT),
         ("tracestate", "stale=1"),
         ("baggage", "stale=1"),
-        ("x-kept", "1"),
+        ("x-unrelated", "1"),
     ];
     let seen = Seen::default();
     let layer = w3c(PropagationLayer::client());
     layer.layer(seen.service()).oneshot(request(&stale)).now_or_never().unwrap().unwrap();
     let sent = seen.last();
     assert_eq!(sent.len(), 1, "{sent:?}");
-    assert_eq!(only(&sent, "x-kept"), Some("1"));
+    assert_eq!(only(&sent, "x-unrelated"), Some("1"));
 
-    // Also where the propagator knows nothing of baggage.
+    // Also if the propagator doesn't handle baggage.
     let layer = PropagationLayer::client().with_propagator(TraceContext::new());
     layer.layer(seen.service()).oneshot(request(&stale)).now_or_never().unwrap().unwrap();
     assert_eq!(seen.last().len(), 1);
@@ -254,7 +254,7 @@ fn stale_headers_are_replaced_or_removed() {
 }
 
 #[test]
-fn context_leaves_for_its_destinations_alone() {
+fn context_is_sent_to_its_destinations_only() {
     use opentelemetry::baggage::BaggageExt;
     let context = W3c::new().extract_with_context(
         &Context::new(),
@@ -286,9 +286,8 @@ fn context_leaves_for_its_destinations_alone() {
     }
 }
 
-/// Propagators of third parties work through the same carriers.
 #[test]
-fn a_propagator_of_another_kind() {
+fn propagators_of_third_parties_work() {
     #[derive(Debug)]
     struct Own([String; 1]);
 
@@ -326,7 +325,7 @@ fn a_propagator_of_another_kind() {
     server.oneshot(request(&[("x-own", "42")])).now_or_never().unwrap().unwrap();
     assert_eq!(only(&seen.last(), "x-own"), Some("42"));
 
-    // What a request had before does not leave, whether or not there is anything to send.
+    // Headers of an inbound request are removed, even if there is nothing to send.
     let w3c_and_own =
         || TextMapCompositePropagator::new(vec![Box::new(W3c::new()), Box::new(own())]);
     let layers = [
@@ -336,16 +335,15 @@ fn a_propagator_of_another_kind() {
     ];
     for (i, layer) in layers.into_iter().enumerate() {
         let stale =
-            [("x-own", "stale"), ("traceparent", PARENT), ("baggage", "a=1"), ("kept", "1")];
+            [("x-own", "stale"), ("traceparent", PARENT), ("baggage", "a=1"), ("unrelated", "1")];
         let call = layer.layer(seen.service()).oneshot(request(&stale));
         call.now_or_never().unwrap().unwrap();
-        assert_eq!(seen.last().keys().collect::<Vec<_>>(), ["kept"], "layer {i}");
+        assert_eq!(seen.last().keys().collect::<Vec<_>>(), ["unrelated"], "layer {i}");
     }
 }
 
-/// The trace id goes back to the caller, if asked for, and baggage never.
 #[test]
-fn server_timing() {
+fn server_timing_returns_the_trace_id_on_request_and_never_baggage() {
     for is_on in [false, true] {
         let expected = is_on.then_some("traceparent");
         let telemetry = Telemetry::new();
@@ -372,7 +370,7 @@ fn server_timing() {
             assert_eq!(exposed, expected.map(|_| "Server-Timing"));
             assert!(!format!("{answer:?}").contains("secret"));
         }
-        // A span that is not sampled has an id, too, and the trace its random flag.
+        // An unsampled span has an id, too, and its trace has the random flag.
         let dropped = Telemetry::sampled(Sampler::AlwaysOff);
         let mut convention = Convention::server();
         if is_on {
@@ -390,7 +388,7 @@ fn server_timing() {
             .layer(service_fn(hello::<String>));
         let answer = none.oneshot(request(&lines)).now_or_never().unwrap().unwrap();
         assert!(answer.headers().is_empty());
-        // Where there is no span, the caller's own is not told as ours.
+        // Without a span, the caller's span is not returned as ours.
         let mut filtered = request(&lines);
         *filtered.uri_mut() = "/healthz".parse().unwrap();
         let answer = stack.oneshot(filtered).now_or_never().unwrap().unwrap();
@@ -398,9 +396,9 @@ fn server_timing() {
     }
 }
 
-/// Over real sockets, with several lines and odd names, HTTP/1.1 and HTTP/2.
+/// Headers in several lines and with unusual names, over HTTP/1.1 and HTTP/2.
 #[tokio::test]
-async fn on_the_wire() {
+async fn context_is_forwarded_over_sockets() {
     for version in [Version::HTTP_11, Version::HTTP_2] {
         let seen = Seen::default();
         let backend = serve(seen.service()).await;
@@ -450,7 +448,7 @@ async fn on_the_wire() {
     }
 }
 
-/// Serves on loopback until the test's runtime ends, and returns the address.
+/// Starts a server that runs as long as the test's runtime, and returns its address.
 async fn serve<S, B>(service: S) -> String
 where
     S: Service<Request<String>, Response = Response<B>, Error = Infallible, Future: Send>,

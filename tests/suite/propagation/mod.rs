@@ -1,4 +1,4 @@
-//! Context propagation, by the text of the specifications.
+//! Context propagation, tested against the text of the specifications.
 
 mod baggage;
 mod carriers;
@@ -9,7 +9,7 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use opentelemetry::{Context, propagation::TextMapPropagator};
 use tower_telemetry::propagation::{HeaderExtractor, HeaderInjector};
 
-/// Headers of `name: value` pairs.
+/// Builds headers from `name: value` pairs.
 fn headers(lines: &[(&'static str, &str)]) -> HeaderMap {
     let mut headers = HeaderMap::new();
     for (name, value) in lines {
@@ -29,10 +29,10 @@ fn inject(propagator: &impl TextMapPropagator, context: &Context) -> HeaderMap {
     headers
 }
 
-/// The one value of a header, or none.
+/// Returns the only value of a header, if there is one.
 #[track_caller]
 fn only<'a>(headers: &'a HeaderMap, name: &str) -> Option<&'a str> {
     let values: Vec<_> = headers.get_all(name).iter().map(|v| v.to_str().unwrap()).collect();
-    assert!(values.len() <= 1, "{name} comes once: {values:?}");
+    assert!(values.len() <= 1, "{name} occurs several times: {values:?}");
     values.first().copied()
 }

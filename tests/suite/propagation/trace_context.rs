@@ -13,26 +13,26 @@ use super::{extract, headers, inject, only};
 const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
 const SPAN: &str = "b7ad6b7169203331";
 
-fn passed_on(lines: &[(&'static str, &str)]) -> http::HeaderMap {
+fn forwarded(lines: &[(&'static str, &str)]) -> http::HeaderMap {
     inject(&TraceContext::new(), &extract(&TraceContext::new(), &headers(lines)))
 }
 
-/// Section 3.2, traceparent: what is sent on for what came in.
+/// Section 3.2.
 #[test]
-fn traceparent() {
+fn traceparent_is_forwarded_by_the_grammar() {
     let ids = format!("{TRACE}-{SPAN}");
     let to = |flags: &str| Some(format!("00-{ids}-{flags}"));
     let rows = [
-        // 3.2.2.3: flags; the random flag is sent on, others are zero.
+        // 3.2.2.3: the sampled and random flags are forwarded, others are zero.
         (format!("00-{ids}-00"), to("00")),
         (format!("00-{ids}-01"), to("01")),
         (format!("00-{ids}-02"), to("02")),
         (format!("00-{ids}-03"), to("03")),
         (format!("00-{ids}-ff"), to("03")),
         (format!("00-{ids}-fc"), to("00")),
-        // White space around a field's value is none of it.
+        // White space around the value is ignored.
         (format!(" \t00-{ids}-01\t "), to("01")),
-        // 3.2.2.1, 3.2.5: later versions, as far as version 00 knows them.
+        // 3.2.2.1, 3.2.5: the fields of version 00 are read from later versions.
         (format!("01-{ids}-01"), to("01")),
         (format!("cc-{ids}-01-what-the-future-brings"), to("01")),
         (format!("fe-{ids}-01-"), to("01")),
@@ -40,14 +40,14 @@ fn traceparent() {
         (format!("01-{ids}-01.what"), None),
         (format!("01-{ids}-0"), None),
         (format!("ff-{ids}-01"), None),
-        // Version 00 has nothing more.
+        // Version 00 has no further fields.
         (format!("00-{ids}-01-"), None),
         (format!("00-{ids}-01-what"), None),
         (format!("00-{ids}-011"), None),
         (format!("00-{ids}-1"), None),
         (format!("00-{ids}"), None),
         (format!("00-{ids}-"), None),
-        // Lower-case hexadecimal digits, and nothing else.
+        // Only lowercase hexadecimal digits are valid.
         (format!("00-{}-{SPAN}-01", TRACE.to_uppercase()), None),
         (format!("00-{TRACE}-{}-01", SPAN.to_uppercase()), None),
         (format!("00-{ids}-0A"), None),
@@ -70,28 +70,28 @@ fn traceparent() {
         (String::new(), None),
         ("-".repeat(55), None),
         ("é".repeat(30), None),
-        // 3.2.2.3, 3.2.2.4: all zeroes are forbidden.
+        // 3.2.2.3, 3.2.2.4: ids of only zeroes are invalid.
         (format!("00-{}-{SPAN}-01", "0".repeat(32)), None),
         (format!("00-{TRACE}-{}-01", "0".repeat(16)), None),
     ];
     for (given, expected) in rows {
-        let sent = passed_on(&[("traceparent", &given), ("tracestate", "a=1")]);
+        let sent = forwarded(&[("traceparent", &given), ("tracestate", "a=1")]);
         assert_eq!(only(&sent, "traceparent"), expected.as_deref(), "{given:?}");
-        // 3.3: whoever can't parse traceparent must not parse tracestate.
+        // 3.3: without a valid traceparent, tracestate must be ignored.
         assert_eq!(only(&sent, "tracestate"), expected.map(|_| "a=1"), "{given:?}");
     }
 }
 
 #[test]
-fn a_traceparent_sent_twice_is_none() {
+fn a_traceparent_sent_twice_is_ignored() {
     let parent = format!("00-{TRACE}-{SPAN}-01");
-    let sent = passed_on(&[("traceparent", &parent), ("traceparent", &parent)]);
+    let sent = forwarded(&[("traceparent", &parent), ("traceparent", &parent)]);
     assert!(sent.is_empty());
 }
 
-/// Section 3.3, tracestate: what is sent on for what came in.
+/// Section 3.3.
 #[test]
-fn tracestate() {
+fn tracestate_is_forwarded_or_discarded_as_a_whole() {
     let many = |count: usize| (1..=count).map(|i| format!("k{i}=v")).collect::<Vec<_>>().join(",");
     let (key256, key257) = ("k".repeat(256), "k".repeat(257));
     let value = |length: usize| format!("a={}", "v".repeat(length));
@@ -105,18 +105,18 @@ fn tracestate() {
     let rows = [
         same("rojo=00f067aa0ba902b7"),
         same("rojo=00f067aa0ba902b7,congo=t61rcWkgMzE"),
-        // Order and values as they are; spaces before a value belong to it, those behind don't.
+        // Order and values don't change. Leading spaces belong to a value, trailing ones don't.
         same("b= 2,a=  x y,c=!"),
         to(&["a=1  , b=2\t,\t c=3 "], Some("a=1,b=2,c=3")),
         same(all_keys),
         same(&all_values),
-        // 3.3.1: empty members, also those that lines leave.
+        // 3.3.1: empty members are skipped, also between lines.
         to(&[""], None),
         to(&[" ,\t, "], None),
         to(&[",a=1,,b=2,"], Some("a=1,b=2")),
         to(&["a=1", "", "b=2"], Some("a=1,b=2")),
         to(&["a=1,b=2", "c=3", "d=4"], Some("a=1,b=2,c=3,d=4")),
-        // 3.3.1.1: 32 members; more discard the list whole.
+        // 3.3.1.1: more than 32 members discard the list.
         same(&many(32)),
         to(&[&many(33)], None),
         to(&[&many(31), "a=1", "b=2"], None),
@@ -144,7 +144,7 @@ fn tracestate() {
         to(&["foo=bar=baz"], None),
         to(&["foo=a\tb"], None),
         to(&["foo=1", "bar=2,b\u{e4}d"], Some("foo=1")),
-        // A key that comes twice stays as it is.
+        // A duplicate key is forwarded unchanged.
         same("foo=1,foo=2"),
         same("foo@@=1,foo=1,foo=2"),
     ];
@@ -152,13 +152,17 @@ fn tracestate() {
     for (given, expected) in rows {
         let mut lines = vec![("traceparent", parent.as_str())];
         lines.extend(given.iter().map(|line| ("tracestate", line.as_str())));
-        let sent = passed_on(&lines);
+        let sent = forwarded(&lines);
         assert_eq!(only(&sent, "tracestate"), expected.as_deref(), "{given:?}");
-        assert_eq!(only(&sent, "traceparent"), Some(&*parent), "never the traceparent: {given:?}");
+        assert_eq!(
+            only(&sent, "traceparent"),
+            Some(&*parent),
+            "the traceparent must stay valid: {given:?}"
+        );
     }
 }
 
-/// Section 3.2.2.3.2: the random flag lasts as long as the trace, whatever samplers decide.
+/// Section 3.2.2.3.2.
 #[test]
 fn the_random_flag_outlives_every_sampling_decision() {
     for (sampler, sampled) in [
@@ -172,7 +176,7 @@ fn the_random_flag_outlives_every_sampling_decision() {
             let came = format!("00-{TRACE}-{SPAN}-0{}", 1 | u8::from(random) << 1);
             let provider = SdkTracerProvider::builder().with_sampler(sampler.clone()).build();
             let mut context = extract(&TraceContext::new(), &headers(&[("traceparent", &came)]));
-            // Also through a span within the span.
+            // Also through a child of the span.
             for _ in 0..2 {
                 use opentelemetry::trace::Tracer;
                 let tracer = provider.tracer("test");
@@ -180,16 +184,16 @@ fn the_random_flag_outlives_every_sampling_decision() {
             }
             let sent = inject(&TraceContext::new(), &context);
             let sent = only(&sent, "traceparent").unwrap();
-            assert_eq!(&sent[..36], &came[..36], "one trace");
-            assert_ne!(&sent[36..52], SPAN, "another span");
+            assert_eq!(&sent[..36], &came[..36], "expected the same trace");
+            assert_ne!(&sent[36..52], SPAN, "expected another span");
             assert_eq!(&sent[53..], flags, "{sampler:?} {random}");
         }
     }
 }
 
-/// A span that is recorded and not sampled: the one decision that no sampler of the SDK's makes.
+/// No sampler of the SDK records a span without sampling it.
 #[test]
-fn the_random_flag_of_a_span_that_is_only_recorded() {
+fn the_random_flag_survives_a_span_that_is_recorded_but_not_sampled() {
     #[derive(Debug, Clone)]
     struct RecordOnly;
 
@@ -224,9 +228,8 @@ fn the_random_flag_of_a_span_that_is_only_recorded() {
     }
 }
 
-/// A trace begun here has nothing of the one that came in.
 #[test]
-fn nothing_is_kept_for_another_trace() {
+fn a_new_trace_inherits_nothing_from_the_caller() {
     let came = [("traceparent", &*format!("00-{TRACE}-{SPAN}-03")), ("tracestate", "a@@b=1")];
     let context = extract(&TraceContext::new(), &headers(&came));
     let other = SpanContext::new(
@@ -241,7 +244,7 @@ fn nothing_is_kept_for_another_trace() {
     assert_eq!(only(&sent, "tracestate"), None);
 }
 
-/// A change that a sampler makes wins, and harms no member that the API can't hold.
+/// A sampler's change is applied, and the members that the API rejects are still forwarded.
 #[test]
 fn samplers_may_change_the_state() {
     #[derive(Debug, Clone)]
@@ -306,7 +309,7 @@ fn members() -> impl Strategy<Value = Vec<(String, String)>> {
 proptest! {
     #![proptest_config(ProptestConfig { failure_persistence: None, ..ProptestConfig::default() })]
 
-    /// What is sent is read again as it was.
+    /// Any context survives injection and extraction.
     #[test]
     fn inject_then_extract_is_the_identity(
         trace in 1..=u128::MAX,
@@ -322,21 +325,21 @@ proptest! {
         prop_assert_eq!(&inject(&TraceContext::new(), &read), &sent);
     }
 
-    /// Any list by the grammar is passed on byte for byte, also in several lines.
+    /// Any valid list is forwarded byte for byte, also if it came in several lines.
     #[test]
-    fn any_valid_state_is_passed_on(members in members(), lines in 1..4usize) {
+    fn any_valid_state_is_forwarded(members in members(), lines in 1..4usize) {
         let members: Vec<_> = members.iter().map(|(key, value)| format!("{key}={value}")).collect();
         let parent = format!("00-{TRACE}-{SPAN}-01");
         let chunks: Vec<_> =
             members.chunks(members.len().div_ceil(lines).max(1)).map(|c| c.join(",")).collect();
         let mut given = vec![("traceparent", parent.as_str())];
         given.extend(chunks.iter().map(|line| ("tracestate", line.as_str())));
-        let sent = passed_on(&given);
+        let sent = forwarded(&given);
         let expected = members.join(",");
         prop_assert_eq!(only(&sent, "tracestate").unwrap_or_default(), expected);
     }
 
-    /// No bytes make it panic, or yield what the grammar forbids.
+    /// Arbitrary bytes cause no panic and no header that the grammar forbids.
     #[test]
     fn arbitrary_bytes(
         parent in prop_oneof!["[0-9a-f+ -]{0,60}", "\\PC{0,60}", Just(format!("00-{TRACE}-{SPAN}-01"))],

@@ -1,4 +1,5 @@
-//! Counts the allocations of each row. A program of its own, for the counting costs time.
+//! Counts the allocations of each row. It is a separate program, because counting slows down the
+//! rows.
 
 use peers::{Sdk, Workload, exchange, rows};
 
@@ -8,7 +9,7 @@ fn main() {
         if workload == Workload::W1 {
             sdk.install();
             tracing::dispatcher::set_global_default(sdk.subscriber.clone())
-                .expect("there is no other");
+                .expect("no other subscriber is installed");
         }
         for mut row in rows(workload, &sdk) {
             for _ in 0..peers::WARM_UP {
