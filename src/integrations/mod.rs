@@ -8,6 +8,8 @@ mod reqwest;
 mod reqwest_client;
 #[cfg(feature = "reqwest-middleware")]
 mod reqwest_middleware;
+#[cfg(feature = "reqwest")]
+mod reqwest_redirects;
 
 #[cfg(feature = "axum")]
 pub use self::axum::{AnnounceRoute, RouteLayer};
@@ -15,6 +17,7 @@ pub use self::axum::{AnnounceRoute, RouteLayer};
 pub use self::reqwest_middleware::TelemetryMiddleware;
 #[cfg(feature = "reqwest")]
 pub use self::{
-    reqwest::{ReqwestFuture, ReqwestService, redirects_to},
+    reqwest::{ReqwestFuture, ReqwestService},
     reqwest_client::{ReqwestClient, ReqwestRequestBuilder},
+    reqwest_redirects::redirects_to,
 };

@@ -9,9 +9,10 @@ use std::{
 
 use http::{Request, Response};
 use pin_project_lite::pin_project;
-use reqwest::{Body, ResponseBuilderExt, Url, redirect::Policy};
+use reqwest::{Body, ResponseBuilderExt};
 use tower_service::Service;
 
+use super::reqwest_redirects::RedirectCheck;
 use crate::{
     convention::{ErrorKinds, RequestBodySize, UrlFragment},
     telemetry::TelemetryLayer,
@@ -43,7 +44,7 @@ impl<B: Into<Body>> Service<Request<B>> for ReqwestService {
 
     fn call(&mut self, request: Request<B>) -> Self::Future {
         let inner = match from_request(request) {
-            Ok(request) => Sending::Request { future: self.client.call(request) },
+            Ok((request, check)) => Sending::Request { future: self.client.call(request), check },
             Err(error) => Sending::Invalid { error: Some(error) },
         };
         ReqwestFuture { inner }
@@ -64,6 +65,7 @@ pin_project! {
         Request {
             #[pin]
             future: <reqwest::Client as Service<reqwest::Request>>::Future,
+            check: RedirectCheck,
         },
         Invalid { error: Option<reqwest::Error> },
     }
@@ -74,8 +76,10 @@ impl Future for ReqwestFuture {
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         match self.project().inner.project() {
-            SendingProjection::Request { future } => {
-                Poll::Ready(ready!(future.poll(cx)).map(into_http))
+            SendingProjection::Request { future, check } => {
+                let response = ready!(future.poll(cx))?;
+                check.warn_of(&response);
+                Poll::Ready(Ok(into_http(response)))
             }
             SendingProjection::Invalid { error } => {
                 Poll::Ready(Err(error.take().expect("a future is not polled once it is ready")))
@@ -89,45 +93,6 @@ impl fmt::Debug for ReqwestFuture {
         f.write_str("ReqwestFuture")
     }
 }
-
-/// Returns a policy by which reqwest follows a redirect only if `accepts` returns true for its URL, and
-/// at most ten redirects in a row (feature `reqwest`).
-///
-/// reqwest sends all hops with the headers of the first one, `traceparent` and `baggage` included. Use
-/// this policy with the rule of
-/// [`with_destinations`](crate::observe::ObserveLayer::with_destinations), so that they don't reach
-/// other destinations. A redirect to one of those is not an error: reqwest returns it as the response.
-///
-/// # Example
-///
-/// ```
-/// use tower_telemetry::{TelemetryLayer, integrations::{ReqwestClient, redirects_to}};
-/// # let _ = rustls::crypto::ring::default_provider().install_default();
-///
-/// let is_ours = |host: Option<&str>| host.is_some_and(|host| host.ends_with(".internal"));
-/// let policy = redirects_to(move |url| is_ours(url.host_str()));
-/// let inner = reqwest::Client::builder().redirect(policy).build()?;
-/// let layer = TelemetryLayer::client().with_destinations(move |head| is_ours(head.uri.host()));
-/// let client = ReqwestClient::with_layer(inner, layer);
-/// # Ok::<_, reqwest::Error>(())
-/// ```
-pub fn redirects_to<F>(accepts: F) -> Policy
-where
-    F: Fn(&Url) -> bool + Send + Sync + 'static,
-{
-    Policy::custom(move |attempt| {
-        if attempt.previous().len() > MAX_REDIRECTS {
-            attempt.error("too many redirects")
-        } else if accepts(attempt.url()) {
-            attempt.follow()
-        } else {
-            attempt.stop()
-        }
-    })
-}
-
-/// The limit of reqwest's default policy.
-const MAX_REDIRECTS: usize = 10;
 
 /// The layer of a reqwest client, with the error kinds of reqwest and of hyper, on which it is built.
 pub(super) fn default_layer() -> TelemetryLayer {
@@ -149,17 +114,19 @@ pub(super) fn into_request(request: reqwest::Request) -> reqwest::Result<Request
     Ok(request)
 }
 
-/// Converts a request back to reqwest's, with the fragment of its URL.
+/// Converts a request back to reqwest's, with the fragment of its URL. The check is for its response.
 pub(super) fn from_request<B: Into<Body>>(
     request: Request<B>,
-) -> reqwest::Result<reqwest::Request> {
-    let (head, body) = request.into_parts();
+) -> reqwest::Result<(reqwest::Request, RedirectCheck)> {
+    let (mut head, body) = request.into_parts();
     let fragment = UrlFragment::of(&head).map(str::to_owned);
+    let limit = head.extensions.remove();
     let mut request = reqwest::Request::try_from(Request::from_parts(head, body))?;
+    let check = RedirectCheck::new(limit, request.url());
     if fragment.is_some() {
         request.url_mut().set_fragment(fragment.as_deref());
     }
-    Ok(request)
+    Ok((request, check))
 }
 
 /// Converts reqwest's response, and keeps its URL, which reqwest's own conversion loses.

@@ -140,8 +140,10 @@ impl<'a> Service<Request<Body>> for Once<'a> {
         let rest = self.0.take();
         Box::pin(async move {
             let (next, extensions) = rest.expect("a middleware calls the next once");
-            let request = from_request(request)?;
-            next.run(request, extensions).await.map(into_http)
+            let (request, check) = from_request(request)?;
+            let response = next.run(request, extensions).await?;
+            check.warn_of(&response);
+            Ok(into_http(response))
         })
     }
 }

@@ -13,6 +13,8 @@ mod w3c;
 pub(crate) use self::global_w3c::GlobalW3c;
 #[cfg(feature = "setup")]
 pub(crate) use self::no_propagation::NoPropagation;
+#[cfg(feature = "reqwest")]
+pub(crate) use self::propagation_observer::DestinationLimit;
 pub use self::{
     baggage::Baggage,
     carrier::{HeaderExtractor, HeaderInjector},

@@ -57,7 +57,9 @@ impl<O: Contains<PropagationObserver> + Clone> ObserveLayer<O> {
     ///
     /// `sends` is asked once per exchange. A client that follows redirects *inside* of this layer, as
     /// reqwest does by default, sends the same headers to the host that a redirect names: this layer
-    /// can neither see nor stop that. There are two ways to check each hop:
+    /// can neither see nor stop that. The reqwest integrations log a warning, once in a process, when
+    /// a redirect has led to a destination that `sends` does not accept. There are two ways to check
+    /// each hop:
     ///
     /// - Switch the client's redirects off, and put a redirect layer outside of this one. Each hop is
     ///   then an exchange of its own, with a span of its own.

@@ -37,6 +37,19 @@ enum Propagator {
 
 type Destinations = Arc<dyn Fn(&request::Parts) -> bool + Send + Sync>;
 
+/// In the extensions of a request that was sent with context: the rules for its destinations, for a
+/// client inside that may follow redirects to others.
+#[cfg(feature = "reqwest")]
+#[derive(Clone)]
+pub(crate) struct DestinationLimit([Option<Destinations>; 2]);
+
+#[cfg(feature = "reqwest")]
+impl DestinationLimit {
+    pub(crate) fn accepts(&self, head: &request::Parts) -> bool {
+        self.0.iter().flatten().all(|sends| sends(head))
+    }
+}
+
 impl PropagationObserver {
     pub(super) fn set_propagator<P>(&mut self, propagator: P)
     where
@@ -112,6 +125,14 @@ impl PropagationObserver {
                 propagator.inject_context(&context.with_cleared_baggage(), &mut injector);
             }
         });
+        #[cfg(feature = "reqwest")]
+        if sends {
+            let baggage = self.baggage_destinations.clone().filter(|_| sends_baggage);
+            let rules = [self.destinations.clone(), baggage];
+            if rules.iter().any(Option::is_some) {
+                head.extensions.insert(DestinationLimit(rules));
+            }
+        }
     }
 }
 

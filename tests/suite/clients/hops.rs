@@ -1,6 +1,9 @@
 //! Redirects: each hop is told by its own telemetry, and asked by its own rules.
 
-use std::time::Duration;
+use std::{
+    sync::atomic::{AtomicUsize, Ordering},
+    time::Duration,
+};
 
 use bytes::Bytes;
 use http::{HeaderMap, Method, Request};
@@ -170,6 +173,47 @@ async fn context_stays_away_from_third_parties() {
         let seen = server.seen.lock().unwrap();
         let seen: Vec<_> = seen.iter().map(|(_, headers)| private(headers)).collect();
         assert_eq!(seen, expected, "{path}");
+    }
+}
+
+/// Counts the warnings of this crate.
+struct Warnings(AtomicUsize);
+
+impl log::Log for Warnings {
+    fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+        true
+    }
+
+    fn log(&self, record: &log::Record<'_>) {
+        let is_ours = record.target().starts_with("tower_telemetry");
+        if is_ours && record.args().to_string().contains("redirects_to") {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn flush(&self) {}
+}
+
+/// reqwest's own redirects can't be seen before they are followed. A third party is warned of, once.
+#[tokio::test]
+async fn redirects_inside_reqwest_are_warned_of() {
+    static WARNINGS: Warnings = Warnings(AtomicUsize::new(0));
+    log::set_logger(&WARNINGS).unwrap();
+    log::set_max_level(log::LevelFilter::Warn);
+    let (_server, address) = Server::start().await;
+    let telemetry = Telemetry::new();
+    let rows = [
+        ("/ok", true, 0),
+        ("/redirect/ok", true, 0),
+        ("/elsewhere/ok", false, 0),
+        ("/elsewhere/ok", true, 1),
+        ("/elsewhere/ok", true, 1),
+    ];
+    for (path, is_limited, warnings) in rows {
+        let layer = if is_limited { only_ours(&telemetry) } else { layer(&telemetry) };
+        let client = ReqwestClient::with_layer(plain(), layer);
+        client.get(format!("http://{address}{path}")).send().await.unwrap();
+        assert_eq!(WARNINGS.0.load(Ordering::Relaxed), warnings, "{path} {is_limited}");
     }
 }
 
