@@ -5,7 +5,7 @@ use std::{error, fmt, pin::Pin, time::Duration};
 use tokio::{sync::watch, time};
 
 use super::{Readiness, Telemetry, Undelivered, stop_signals::StopSignals};
-use crate::setup::export::warn;
+use crate::setup::export::warn_after_shutdown;
 
 /// Serves until the process is told to stop, then ends the server and its telemetry in order.
 ///
@@ -170,7 +170,7 @@ impl GracefulShutdown {
         let undelivered = delivered.err();
         let Some(served) = served else { return Err(ServeError::CutOff(undelivered)) };
         if let Some(undelivered) = &undelivered {
-            warn(&undelivered.to_string());
+            warn_after_shutdown(&undelivered.to_string());
         }
         served.map(|()| Served { undelivered }).map_err(ServeError::Server)
     }

@@ -18,7 +18,7 @@ use tokio::sync::watch;
 
 use super::{Undelivered, shutdown};
 use crate::setup::{
-    export::{Parts, assemble, warn},
+    export::{Parts, assemble, warn_after_shutdown},
     settings::{SetupError, TelemetryBuilder},
 };
 
@@ -205,7 +205,7 @@ impl Drop for Telemetry {
             return;
         }
         if let Some(Err(undelivered)) = &*self.outcome.borrow() {
-            warn(&undelivered.to_string());
+            warn_after_shutdown(&undelivered.to_string());
         }
     }
 }
