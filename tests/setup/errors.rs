@@ -118,6 +118,14 @@ fn invalid_values_are_warned_of_or_fail_in_strict_mode() {
     }
 }
 
+#[test]
+fn long_values_are_cut() {
+    let value = "ä".repeat(300);
+    let error = builder(&[("OTEL_TRACES_SAMPLER", &value)]).with_strict_environment().build();
+    let expected = format!("invalid value \"{}\"… for ", "ä".repeat(200));
+    assert!(error.unwrap_err().to_string().starts_with(&expected));
+}
+
 /// An argument is used by some samplers, and only if one is set.
 #[test]
 fn sampler_arguments() {

@@ -92,7 +92,8 @@ impl GracefulShutdown {
         self
     }
 
-    /// Sets how long requests in progress may take to finish.
+    /// Sets how long requests in progress may take to finish: at least half a second, which an idle
+    /// server needs to end.
     pub fn with_drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self

@@ -242,8 +242,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Fails on invalid, misspelled and unsupported `OTEL_` variables instead of warning of them: for
-    /// tests, and for checks of a deployment.
+    /// Makes [`build`](Self::build) fail on variables that are invalid, have no effect or are likely
+    /// misspelled, instead of warning of them: for tests, and for checks of a deployment.
     ///
     /// ```
     /// # let builder = tower_telemetry::Telemetry::builder();
