@@ -1,4 +1,5 @@
-//! What becomes of variables: where telemetry goes, with which headers, and the page of all variables.
+//! The effects of variables that are invalid, unusual or without effect, and the page of all
+//! variables.
 
 use std::{
     collections::{BTreeMap, BTreeSet},

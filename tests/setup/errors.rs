@@ -134,7 +134,8 @@ fn sampler_arguments() {
         (
             "traceidratio",
             "1.1",
-            "invalid value \"1.1\" for OTEL_TRACES_SAMPLER_ARG: expected a number from 0 to 1; the variable is ignored",
+            "invalid value \"1.1\" for OTEL_TRACES_SAMPLER_ARG: expected a number from 0 to 1; the \
+             variable is ignored",
         ),
         ("parentbased_traceidratio", "half", "expected a number from 0 to 1"),
         ("traceidratio", "NaN", "expected a number from 0 to 1"),

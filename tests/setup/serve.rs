@@ -195,8 +195,8 @@ async fn an_error_of_the_server_is_returned() {
     assert_eq!(receiver.received().spans().len(), 5, "telemetry is delivered nevertheless");
 }
 
-/// The times of signals, how long the server needs to stop, and how and when it ends, in milliseconds.
-/// The delay is 3000, and the time limit of requests 10000.
+/// The times of signals, how long the server needs to stop, and how and when it ends, in
+/// milliseconds. The delay is 3000, and the time limit of requests 10000.
 #[tokio::test(start_paused = true)]
 async fn repeats_within_a_second_are_one_signal() {
     #[derive(Debug, PartialEq)]

@@ -22,8 +22,8 @@ pub(crate) fn warn(text: &str) {
     notice::warn(text);
 }
 
-/// The same after telemetry was shut down. The notice is not exported, because the SDK would complain
-/// that it comes too late.
+/// The same after telemetry was shut down. The notice is not exported, because the SDK would
+/// complain that it comes too late.
 pub(crate) fn warn_after_shutdown(text: &str) {
     let _suppressed = Context::enter_telemetry_suppressed_scope();
     notice::warn(text);
