@@ -1,9 +1,9 @@
 //! Sets up the SDK from environment variables and code, and shuts it down without losing telemetry.
 //!
 //! [`Telemetry::from_env`] reads the specification's environment variables, starts exporters, and
-//! installs the providers for the process. [`Telemetry::builder`] adds settings in code. Both return a
-//! handle: [`Telemetry::shutdown`], or dropping it, delivers what is queued and reports what was not
-//! delivered.
+//! installs the providers for the process. [`Telemetry::builder`] adds settings in code. Both
+//! return a handle: [`Telemetry::shutdown`], or dropping it, delivers what is queued and reports
+//! what was not delivered.
 //!
 //! ```
 //! use std::time::Duration;
@@ -40,16 +40,16 @@
 //! # Threads
 //!
 //! Exporters connect and send on a thread of their own (`telemetry`), so they work with a
-//! multi-thread runtime, a current-thread runtime and none, and a blocked program does not stop them.
-//! The SDK adds a thread for each signal, which collects batches.
+//! multi-thread runtime, a current-thread runtime and none, and a blocked program does not stop
+//! them. The SDK adds a thread for each signal, which collects batches.
 //!
 //! # A receiver that is down or slow
 //!
 //! Recording never waits. Spans and log records are queued (`OTEL_BSP_MAX_QUEUE_SIZE`,
-//! `OTEL_BLRP_MAX_QUEUE_SIZE`: 2048 each), and dropped when the queue is full. A batch is retried for
-//! a minute (`OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT`), at least every five seconds, so
-//! nothing is lost while a receiver restarts. Metrics are not lost unless they are sent as deltas,
-//! because each export contains all measurements.
+//! `OTEL_BLRP_MAX_QUEUE_SIZE`: 2048 each), and dropped when the queue is full. A batch is retried
+//! for a minute (`OTEL_BSP_EXPORT_TIMEOUT`, `OTEL_BLRP_EXPORT_TIMEOUT`), at least every five
+//! seconds, so nothing is lost while a receiver restarts. Metrics are not lost unless they are sent
+//! as deltas, because each export contains all measurements.
 //!
 //! The operator is told once when a signal does not arrive, and once when it does again. These
 //! notices, and the warnings of settings, are `tracing` events with the target `tower_telemetry`;

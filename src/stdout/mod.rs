@@ -50,6 +50,13 @@ pub(crate) fn warn(text: &str) {
     }
 }
 
+/// Warns after telemetry was shut down. The notice is not exported, because the SDK would complain that
+/// it comes too late.
+pub(crate) fn warn_after_shutdown(text: &str) {
+    let _suppressed = opentelemetry::Context::enter_telemetry_suppressed_scope();
+    warn(text);
+}
+
 /// Announces a `Telemetry` that calls [`end`] later: until then, writers don't wait.
 pub(crate) fn begin() {
     FLUSHING.fetch_add(1, Ordering::Relaxed);

@@ -1,5 +1,5 @@
-//! A process that is told to stop while requests are in progress, with a receiver that works, is down,
-//! restarts, or hangs: every span, measurement and log line is accounted for.
+//! A process that is told to stop while requests are in progress, with a receiver that works, is
+//! down, restarts, or hangs: every span, measurement and log line is accounted for.
 //!
 //! The process is the example `graceful`.
 
@@ -139,8 +139,8 @@ impl Process {
         });
     }
 
-    /// Tells it to stop while five slow requests are in progress, all of which are answered. Returns
-    /// whether it succeeded, and after how long.
+    /// Tells it to stop while five slow requests are in progress, all of which are answered.
+    /// Returns whether it succeeded, and after how long.
     fn end_within_slow(&mut self) -> (bool, Duration) {
         let url = format!("{}/slow", self.url);
         let slow = thread::spawn(move || {
@@ -235,8 +235,8 @@ fn hex(id: &[u8]) -> String {
     id.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// 1005 requests make 1005 spans, each exported once, 1010 log records, each exported and printed with
-/// the ids of its span, and 1005 measurements.
+/// 1005 requests make 1005 spans, each exported once, 1010 log records, each exported and printed
+/// with the ids of its span, and 1005 measurements.
 fn assert_all(received: &Received, process: &Process, way: &str) {
     let spans = received.spans();
     assert_eq!(spans.len(), 1005, "{way}");
@@ -306,7 +306,8 @@ fn a_receiver_behind_tls() {
     });
 }
 
-/// Nothing arrives, no request waits for it, and the loss is reported. It does not fail the process.
+/// Nothing arrives, no request waits for it, and the loss is reported. It does not fail the
+/// process.
 fn nothing_arrives(process: &mut Process, way: &str) {
     let began = Instant::now();
     process.fast(1000);
@@ -358,8 +359,8 @@ fn a_receiver_that_refuses() {
     a_receiver_in(Mood::Refuses);
 }
 
-/// Stopped for thirty seconds and started again: nothing is lost, and there are two notices for each
-/// signal. (The test has to last thirty seconds, because this time is documented.)
+/// Stopped for thirty seconds and started again: nothing is lost, and there are two notices for
+/// each signal. (The test has to last thirty seconds, because this time is documented.)
 #[test]
 fn a_receiver_that_restarts() {
     each_way(|protocol, runtime| {

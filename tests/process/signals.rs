@@ -14,7 +14,7 @@ use crate::{Process, block_on, client, example, receiver::Receiver};
 
 const RUNS: usize = 50;
 
-/// How many run at a time.
+/// The number of processes at a time.
 const AT_ONCE: usize = 5;
 
 #[derive(Clone, Copy, PartialEq, Debug)]

@@ -80,7 +80,7 @@ pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
     })
 }
 
-/// How the receiver behaves.
+/// The behaviour of the receiver.
 #[derive(Clone, Copy, PartialEq)]
 pub(crate) enum Mood {
     Takes,

@@ -1,4 +1,5 @@
-//! What becomes of variables: where telemetry goes, with which headers, and the page of all variables.
+//! The effects of variables that are invalid, unusual or without effect, and the page of all
+//! variables.
 
 use std::{
     collections::{BTreeMap, BTreeSet},
@@ -216,7 +217,6 @@ async fn known_members_hold_and_unknown_ones_are_ignored() {
         ("OTEL_SDK_DISABLED", "TRUE", 0),
         ("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote", 1),
         ("OTEL_TRACES_SAMPLER_ARG", "0", 1),
-        (PROTOCOL, "http/json", 1),
         ("OTEL_EXPORTER_OTLP_COMPRESSION", "zstd", 1),
         ("OTEL_EXPORTER_OTLP_TIMEOUT", "0", 1),
         ("OTEL_BSP_EXPORT_TIMEOUT", "0", 1),
@@ -225,11 +225,13 @@ async fn known_members_hold_and_unknown_ones_are_ignored() {
         ("OTEL_METRIC_EXPORT_INTERVAL", "5s", 1),
     ];
     for (name, value, expected) in rows {
-        let before = receiver.received().spans().len();
-        let telemetry = telemetry(&[(ENDPOINT, &url), (name, value)]);
-        spans(&telemetry, 1);
-        telemetry.shutdown(LONG).await.unwrap();
-        assert_eq!(receiver.received().spans().len() - before, *expected, "{name}={value}");
+        for protocol in ["grpc", "http/protobuf"] {
+            let before = receiver.received().spans().len();
+            let telemetry = telemetry(&[(name, value), (ENDPOINT, &url), (PROTOCOL, protocol)]);
+            spans(&telemetry, 1);
+            telemetry.shutdown(LONG).await.unwrap();
+            assert_eq!(receiver.received().spans().len() - before, *expected, "{name}={value}");
+        }
     }
     // A list without a known member leaves the choice of the code.
     let telemetry = builder(&[(ENDPOINT, &url), ("OTEL_TRACES_EXPORTER", "zipkin")])
@@ -240,6 +242,11 @@ async fn known_members_hold_and_unknown_ones_are_ignored() {
     spans(&telemetry, 1);
     telemetry.shutdown(LONG).await.unwrap();
     assert_eq!(receiver.received().spans().len(), before);
+    // Another encoding over HTTP is not supported, so protobuf is used.
+    let telemetry = crate::telemetry(&[(ENDPOINT, &url), (PROTOCOL, "http/json")]);
+    spans(&telemetry, 1);
+    telemetry.shutdown(LONG).await.unwrap();
+    assert_eq!(receiver.received().spans().len(), before + 1);
     // A bad argument means the ratio 1.
     let variables = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "1.5")];
     let telemetry = builder(&variables).with_exporters(Signal::Traces, [Exporter::None]);

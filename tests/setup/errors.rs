@@ -118,6 +118,14 @@ fn invalid_values_are_warned_of_or_fail_in_strict_mode() {
     }
 }
 
+#[test]
+fn long_values_are_cut() {
+    let value = "ä".repeat(300);
+    let error = builder(&[("OTEL_TRACES_SAMPLER", &value)]).with_strict_environment().build();
+    let expected = format!("invalid value \"{}\"… for ", "ä".repeat(200));
+    assert!(error.unwrap_err().to_string().starts_with(&expected));
+}
+
 /// An argument is used by some samplers, and only if one is set.
 #[test]
 fn sampler_arguments() {
@@ -126,7 +134,8 @@ fn sampler_arguments() {
         (
             "traceidratio",
             "1.1",
-            "invalid value \"1.1\" for OTEL_TRACES_SAMPLER_ARG: expected a number from 0 to 1; the variable is ignored",
+            "invalid value \"1.1\" for OTEL_TRACES_SAMPLER_ARG: expected a number from 0 to 1; the \
+             variable is ignored",
         ),
         ("parentbased_traceidratio", "half", "expected a number from 0 to 1"),
         ("traceidratio", "NaN", "expected a number from 0 to 1"),

@@ -46,6 +46,38 @@ async fn a_second_signal_abandons_delivery() {
     }
 }
 
+/// A server that ends itself has not been told to stop, so the first signal shows no impatience.
+#[tokio::test]
+async fn a_first_signal_does_not_abandon_delivery() {
+    let receiver = Receiver::start();
+    receiver.set(Mood::Hangs);
+    let telemetry = telemetry(&[
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "200"),
+    ]);
+    spans(&telemetry, 1);
+    let (told, heard) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let signal = (told.clone(), heard.clone());
+    let shutdown = GracefulShutdown::new(telemetry)
+        .with_flush(Duration::from_secs(20))
+        .with_signal(move || {
+            let (told, heard) = signal.clone();
+            async move {
+                told.notified().await;
+                heard.notify_one();
+            }
+        });
+    let server = tokio::spawn(shutdown.serve(|_| async { Ok::<(), std::io::Error>(()) }));
+    while receiver.received().requests.is_empty() {
+        tokio::task::yield_now().await;
+    }
+    told.notify_one();
+    heard.notified().await;
+    tokio::task::yield_now().await;
+    receiver.set(Mood::Takes);
+    assert_eq!(server.await.unwrap().unwrap().undelivered(), None);
+}
+
 /// Readiness, the delay, the requests in progress, and telemetry last.
 #[tokio::test]
 async fn a_server_ends_in_order() {
@@ -163,8 +195,8 @@ async fn an_error_of_the_server_is_returned() {
     assert_eq!(receiver.received().spans().len(), 5, "telemetry is delivered nevertheless");
 }
 
-/// The times of signals, how long the server needs to stop, and how and when it ends, in milliseconds.
-/// The delay is 3000, and the time limit of requests 10000.
+/// The times of signals, how long the server needs to stop, and how and when it ends, in
+/// milliseconds. The delay is 3000, and the time limit of requests 10000.
 #[tokio::test(start_paused = true)]
 async fn repeats_within_a_second_are_one_signal() {
     #[derive(Debug, PartialEq)]

@@ -53,7 +53,8 @@ async fn the_resource_merges_variables_code_and_defaults() {
         (
             &[(
                 "OTEL_RESOURCE_ATTRIBUTES",
-                " service.name = other , deployment.environment.name=staging,a=b%2Cc%3D%25,d=e%3Df,k%2C%20=5,\
+                " service.name = other , deployment.environment.name=staging,a=b%2Cc%3D%25,\
+                 d=e%3Df,k%2C%20=5,\
                  service.instance.id=pod-7,",
             )],
             &[

@@ -21,8 +21,8 @@ use tokio::runtime::Handle;
 
 use super::ledger::Ledger;
 
-/// An exporter that runs in the private runtime, on whatever thread it is called, and reports to the
-/// ledger.
+/// An exporter that runs in the private runtime, on whatever thread it is called, and reports to
+/// the ledger.
 #[derive(Debug)]
 pub(crate) struct Followed<E> {
     pub(crate) exporter: E,

@@ -34,7 +34,7 @@ pub(crate) struct Ledger {
     delivered: AtomicU64,
     /// Items that a full queue dropped, or whose export failed.
     lost: AtomicU64,
-    /// Why the last export failed; `None` after a success.
+    /// The reason of the last failure; `None` after a success.
     outage: Mutex<Option<String>>,
     abandoned: watch::Receiver<bool>,
 }
@@ -97,7 +97,7 @@ impl Ledger {
         self.started.load(Relaxed).saturating_sub(self.recorded.load(Relaxed))
     }
 
-    /// Whether an export is in progress.
+    /// Returns true while an export is in progress.
     pub(crate) fn is_exporting(&self) -> bool {
         self.exporting.load(SeqCst) > 0
     }
@@ -193,6 +193,6 @@ impl Ledger {
     }
 }
 
-/// How long an export may last before the operator is told. A busy receiver may need some seconds;
+/// The time after which the operator is told of an export that lasts. A busy receiver may need some seconds;
 /// an error that is not retried is reported at once.
 const NOTICE_DELAY: Duration = Duration::from_secs(5);

@@ -15,9 +15,10 @@ use crate::setup::settings::OtlpProtocol;
 
 /// An OTLP exporter that retries after a broken connection.
 ///
-/// The inner exporter retries by the status that the receiver answers, and over HTTP also without an
-/// answer. Over gRPC, tonic reports a connection that breaks during a request (a Collector restarts)
-/// as UNKNOWN or INTERNAL. The inner exporter does not retry these, and the batch would be lost.
+/// The inner exporter retries by the status that the receiver answers, and over HTTP also without
+/// an answer. Over gRPC, tonic reports a connection that breaks during a request (a Collector
+/// restarts) as UNKNOWN or INTERNAL. The inner exporter does not retry these, and the batch would
+/// be lost.
 #[derive(Debug)]
 pub(crate) struct Reconnecting<E> {
     pub(crate) exporter: E,
@@ -95,7 +96,7 @@ impl<E: PushMetricExporter> PushMetricExporter for Reconnecting<E> {
     }
 }
 
-/// Whether no answer came. The exporter appends the cause to a status only if the transport created
+/// Returns true if no answer came. The exporter appends the cause to a status only if the transport created
 /// it: `gRPC code: Unknown: transport error: …`.
 fn is_cut_off(error: &OTelSdkError) -> bool {
     let OTelSdkError::InternalFailure(text) = error else { return false };

@@ -27,8 +27,8 @@ use tonic::{
 use super::reconnect::Reconnecting;
 use crate::setup::settings::{Compression, Destination, OtlpProtocol, SetupError};
 
-/// The runtime on which exporters connect and send. The program's own runtime may be single-threaded,
-/// blocked, or absent.
+/// The runtime on which exporters connect and send. The program's own runtime may be
+/// single-threaded, blocked, or absent.
 #[derive(Debug)]
 pub(crate) struct PrivateRuntime(Option<Runtime>);
 
@@ -39,7 +39,8 @@ impl PrivateRuntime {
             .max_blocking_threads(2)
             .thread_name("telemetry")
             .enable_all()
-            // Exporting spans and log records of the exporters would create more of them, endlessly.
+            // Exporting spans and log records of the exporters would create more of them,
+            // endlessly.
             .on_thread_start(|| mem::forget(Context::enter_telemetry_suppressed_scope()))
             .build()
             .map_err(SetupError::runtime)?;
@@ -60,8 +61,8 @@ impl Drop for PrivateRuntime {
     }
 }
 
-/// Builds exporters. An attempt may last for the destination's timeout, a batch with all its attempts
-/// for `batch_timeout`.
+/// Builds exporters. An attempt may last for the destination's timeout, a batch with all its
+/// attempts for `batch_timeout`.
 pub(crate) struct Transport<'a> {
     pub(crate) destination: &'a Destination,
     pub(crate) batch_timeout: Duration,
@@ -147,8 +148,8 @@ impl Transport<'_> {
     }
 }
 
-/// Retries until the batch's timeout, at least every five seconds, so that a receiver that is back is
-/// found soon.
+/// Retries until the batch's timeout, at least every five seconds, so that a receiver that is back
+/// is found soon.
 fn retry_policy() -> RetryPolicy {
     RetryPolicy::recommended()
         .with_max_retries(usize::MAX)

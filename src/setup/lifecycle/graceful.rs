@@ -5,28 +5,28 @@ use std::{error, fmt, pin::Pin, time::Duration};
 use tokio::{sync::watch, time};
 
 use super::{Readiness, Telemetry, Undelivered, stop_signals::StopSignals};
-use crate::stdout::warn;
+use crate::stdout::warn_after_shutdown;
 
 /// Serves until the process is told to stop, then ends the server and its telemetry in order.
 ///
-/// 1. SIGTERM or Ctrl-C arrives. (On Windows also Ctrl-Break, and the events of a closed console and
-///    of a shutdown.)
-/// 2. [`Readiness`] answers `503`. Requests are served as before for a delay, in which load balancers
-///    stop sending requests.
+/// 1. SIGTERM or Ctrl-C arrives. (On Windows also Ctrl-Break, and the events of a closed console
+///    and of a shutdown.)
+/// 2. [`Readiness`] answers `503`. Requests are served as before for a delay, in which load
+///    balancers stop sending requests.
 /// 3. The server accepts no more connections and finishes its requests within a time limit. Without
 ///    one, axum would wait forever.
 /// 4. Telemetry is shut down, because nothing more is recorded.
 ///
 /// A second signal shows impatience and ends the current step: it skips the delay and cuts requests
-/// off, or abandons the delivery of telemetry. It counts as a second one if it comes a second or more
-/// after the one before. Earlier repeats are the same signal, because supervisors deliver a signal to
-/// the process and to its group. A server that is told to stop has at least half a second, so an idle
-/// one is never cut off.
+/// off, or abandons the delivery of telemetry. It counts as a second one if it comes a second or
+/// more after the one before. Earlier repeats are the same signal, because supervisors deliver a
+/// signal to the process and to its group. A server that is told to stop has at least half a
+/// second, so an idle one is never cut off.
 ///
 /// Signals are handled from the call of [`serve`](Self::serve) on. Before, they end the process.
 ///
-/// An orchestrator has to grant the sum of all steps: with the defaults 0 + 20 + 5 seconds, of the 30
-/// seconds that Kubernetes grants.
+/// An orchestrator has to grant the sum of all steps: with the defaults 0 + 20 + 5 seconds, of the
+/// 30 seconds that Kubernetes grants.
 ///
 /// # Example
 ///
@@ -36,7 +36,8 @@ use crate::stdout::warn;
 /// use tower_telemetry::{Telemetry, TelemetryLayer, setup::GracefulShutdown};
 ///
 /// # async fn run() -> Result<(), Box<dyn std::error::Error>> {
-/// let shutdown = GracefulShutdown::new(Telemetry::from_env()?).with_drain(Duration::from_secs(10));
+/// let telemetry = Telemetry::from_env()?;
+/// let shutdown = GracefulShutdown::new(telemetry).with_drain(Duration::from_secs(10));
 /// let app = Router::new()
 ///     .route("/", get(|| async { "hello" }))
 ///     .layer(TelemetryLayer::server())
@@ -58,7 +59,8 @@ pub struct GracefulShutdown {
     signals: StopSignals,
 }
 
-/// The future that tells a server to stop: it completes when the server shall accept no more requests.
+/// The future that tells a server to stop: it completes when the server shall accept no more
+/// requests.
 pub type Stop = Pin<Box<dyn Future<Output = ()> + Send>>;
 
 impl GracefulShutdown {
@@ -92,7 +94,8 @@ impl GracefulShutdown {
         self
     }
 
-    /// Sets how long requests in progress may take to finish.
+    /// Sets how long requests in progress may take to finish: at least half a second, which an idle
+    /// server needs to end.
     pub fn with_drain(mut self, drain: Duration) -> Self {
         self.drain = drain;
         self
@@ -104,8 +107,8 @@ impl GracefulShutdown {
         self
     }
 
-    /// Stops on these signals instead of those of the process: `signal` returns the future of the next
-    /// one. Signals within a second of the last one count as the same.
+    /// Stops on these signals instead of those of the process: `signal` returns the future of the
+    /// next one. Signals within a second of the last one count as the same.
     pub fn with_signal<F>(mut self, mut signal: impl FnMut() -> F + Send + 'static) -> Self
     where
         F: Future<Output = ()> + Send + 'static,
@@ -116,9 +119,9 @@ impl GracefulShutdown {
 
     /// Runs the server that `serve` returns until it has ended, then shuts telemetry down.
     ///
-    /// Telemetry that was not delivered is part of the value, and a notice tells the operator. It is
-    /// not an error: a Collector that is down does not make a process fail that has answered all its
-    /// requests.
+    /// Telemetry that was not delivered is part of the value, and a notice tells the operator. It
+    /// is not an error: a Collector that is down does not make a process fail that has answered all
+    /// its requests.
     ///
     /// # Panics
     ///
@@ -170,7 +173,7 @@ impl GracefulShutdown {
         let undelivered = delivered.err();
         let Some(served) = served else { return Err(ServeError::CutOff(undelivered)) };
         if let Some(undelivered) = &undelivered {
-            warn(&undelivered.to_string());
+            warn_after_shutdown(&undelivered.to_string());
         }
         served.map(|()| Served { undelivered }).map_err(ServeError::Server)
     }
@@ -201,7 +204,7 @@ impl Served {
     }
 }
 
-/// Why [`GracefulShutdown::serve`] failed.
+/// The error of [`GracefulShutdown::serve`].
 #[non_exhaustive]
 pub enum ServeError<E> {
     /// The server failed.
@@ -211,8 +214,8 @@ pub enum ServeError<E> {
     CutOff(Option<Undelivered>),
 }
 
-/// Prints the sentence of `Display` and its source, because `fn main() -> Result<(), _>` prints errors
-/// by `Debug`.
+/// Prints the sentence of `Display` and its source, because `fn main() -> Result<(), _>` prints
+/// errors by `Debug`.
 impl<E: fmt::Display> fmt::Debug for ServeError<E> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)?;
@@ -242,5 +245,5 @@ impl<E: error::Error + 'static> error::Error for ServeError<E> {
     }
 }
 
-/// What an idle server needs to end after it is told to stop.
+/// The time that an idle server needs to end after it is told to stop.
 const LEAST_DRAIN: Duration = Duration::from_millis(500);

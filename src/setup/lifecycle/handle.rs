@@ -22,7 +22,7 @@ use crate::{
         export::{Parts, assemble},
         settings::{SetupError, TelemetryBuilder},
     },
-    stdout::{self, warn},
+    stdout::{self, warn_after_shutdown},
 };
 
 /// Running telemetry, which is shut down with this value.
@@ -42,7 +42,7 @@ pub struct Telemetry {
     prometheus: crate::pull::MetricsService,
     state: Mutex<State>,
     outcome: watch::Sender<Option<Result<(), Undelivered>>>,
-    /// Whether `shutdown` has returned the outcome to a caller.
+    /// Set when `shutdown` has returned the outcome to a caller.
     is_reported: AtomicBool,
 }
 
@@ -109,8 +109,8 @@ impl Telemetry {
     /// Returns the service that answers `GET /metrics`.
     ///
     /// It answers 404 if neither
-    /// [`with_prometheus`](TelemetryBuilder::with_prometheus) nor `OTEL_METRICS_EXPORTER=prometheus`
-    /// asked for it.
+    /// [`with_prometheus`](TelemetryBuilder::with_prometheus) nor
+    /// `OTEL_METRICS_EXPORTER=prometheus` asked for it.
     #[cfg(feature = "prometheus")]
     pub fn prometheus(&self) -> crate::pull::MetricsService {
         self.prometheus.clone()
@@ -118,8 +118,8 @@ impl Telemetry {
 
     /// Delivers what is queued, and shuts telemetry down.
     ///
-    /// All three signals share the deadline. Telemetry that is recorded from now on is lost, so call it
-    /// last. Further and concurrent calls return the outcome of the first one.
+    /// All three signals share the deadline. Telemetry that is recorded from now on is lost, so
+    /// call it last. Further and concurrent calls return the outcome of the first one.
     ///
     /// # Errors
     ///
@@ -173,8 +173,8 @@ impl TelemetryBuilder {
     /// # Errors
     ///
     /// If a setting in code is invalid or needs a feature that is off; if a variable is invalid and
-    /// [`with_strict_environment`](Self::with_strict_environment) was called; or if `with_log_lines`
-    /// was called and the process has a subscriber or a logger already.
+    /// [`with_strict_environment`](Self::with_strict_environment) was called; or if
+    /// `with_log_lines` was called and the process has a subscriber or a logger already.
     pub fn build(self) -> Result<Telemetry, SetupError> {
         assemble(self).map(Telemetry::new)
     }
@@ -210,7 +210,7 @@ impl Drop for Telemetry {
             return;
         }
         if let Some(Err(undelivered)) = &*self.outcome.borrow() {
-            warn(&undelivered.to_string());
+            warn_after_shutdown(&undelivered.to_string());
         }
     }
 }

@@ -24,7 +24,7 @@ pub struct Readiness {
 }
 
 impl Readiness {
-    /// Whether the process has not been told to stop.
+    /// Returns true until the process is told to stop.
     pub fn is_ready(&self) -> bool {
         !self.is_ending.load(Ordering::Relaxed)
     }

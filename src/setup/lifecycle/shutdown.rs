@@ -50,7 +50,7 @@ impl Undelivered {
         self.log_records
     }
 
-    /// Whether the last metrics were not delivered; with delta temporality, whether any were not.
+    /// Returns true if the last metrics were not delivered; with delta temporality, if any were not.
     pub fn metrics(&self) -> bool {
         self.metrics
     }
@@ -95,7 +95,7 @@ pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
         });
     }
     let rest = || end.saturating_duration_since(Instant::now()) + GRACE;
-    // What the SDK logs of its shutdown comes too late to be exported.
+    // The SDK logs its shutdown, which is too late to be exported.
     let quiet = Context::enter_telemetry_suppressed_scope;
     let _quiet = quiet();
     let mut collected = true;
@@ -114,7 +114,8 @@ pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
         let result = parts.meters.shutdown();
         let gave_up = matches!(&result, Err(error) if is_timeout(error));
         collected = result.is_ok() || gave_up;
-        // The SDK waits for five seconds at most, in which observable instruments may still be read.
+        // The SDK waits for five seconds at most, in which observable instruments may still be
+        // read.
         let mut limit = end;
         while gave_up && !is_closed(&parts) && Instant::now() < limit + GRACE {
             if *parts.abandon.borrow() {
@@ -145,12 +146,12 @@ fn flush(parts: &Parts, signal: Signal, end: Instant, flush: impl Fn() -> OTelSd
     }
 }
 
-/// Whether the last export of metrics has ended, successfully or not.
+/// Returns true if the last export of metrics has ended, successfully or not.
 fn is_closed(parts: &Parts) -> bool {
     of(parts, Signal::Metrics).all(|ledger| ledger.is_closed())
 }
 
-/// Whether an error is a timeout. A provider turns the errors of its readers into text.
+/// Returns true if an error is a timeout. A provider turns the errors of its readers into text.
 fn is_timeout(error: &OTelSdkError) -> bool {
     match error {
         OTelSdkError::Timeout(_) => true,
@@ -180,7 +181,7 @@ fn of(parts: &Parts, signal: Signal) -> impl Iterator<Item = &Ledger> {
     parts.ledgers.iter().map(AsRef::as_ref).filter(move |ledger| ledger.signal() == signal)
 }
 
-/// How long the SDK's threads need to return after their exports fail.
+/// The time that the SDK's threads need to return after their exports fail.
 const GRACE: Duration = Duration::from_millis(500);
 
 /// A day.

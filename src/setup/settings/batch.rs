@@ -1,4 +1,4 @@
-//! How spans and log records are batched: `OTEL_BSP_*`, `OTEL_BLRP_*`.
+//! The batching of spans and log records: `OTEL_BSP_*`, `OTEL_BLRP_*`.
 
 use std::time::Duration;
 
@@ -10,7 +10,7 @@ pub(crate) struct Batch {
     pub(crate) delay: Duration,
     pub(crate) queue_size: usize,
     pub(crate) batch_size: usize,
-    /// How long a batch is retried before it is dropped.
+    /// The time for which a batch is retried before it is dropped.
     pub(crate) timeout: Duration,
 }
 
@@ -48,6 +48,6 @@ impl Batch {
 /// The SDK's thread would spin with a delay of zero.
 const SHORTEST_DELAY: Duration = Duration::from_millis(1);
 
-/// Longer than the specification's 30 seconds, so that no batch is lost while a receiver restarts or
-/// moves to another machine.
+/// Longer than the specification's 30 seconds, so that no batch is lost while a receiver restarts
+/// or moves to another machine.
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(60);

@@ -84,7 +84,8 @@ impl TelemetryBuilder {
         self.with_attribute(KeyValue::new("service.name", name.into()))
     }
 
-    /// Sets `deployment.environment.name`, such as `production`, `staging`, `test` or `development`.
+    /// Sets `deployment.environment.name`, such as `production`, `staging`, `test` or
+    /// `development`.
     pub fn with_environment(self, name: impl Into<String>) -> Self {
         self.with_attribute(KeyValue::new(DEPLOYMENT_ENVIRONMENT_NAME, name.into()))
     }
@@ -111,11 +112,11 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Prints each signal to standard output that has neither an exporter (in code or environment) nor
-    /// an OTLP endpoint in the environment: for a first run on a developer's machine.
+    /// Prints each signal to standard output that has neither an exporter (in code or environment)
+    /// nor an OTLP endpoint in the environment: for a first run on a developer's machine.
     ///
-    /// Log records are not printed if log lines are (`with_log_lines`). The settings of OTLP are still
-    /// checked.
+    /// Log records are not printed if log lines are (`with_log_lines`). The settings of OTLP are
+    /// still checked.
     pub fn with_console_by_default(mut self) -> Self {
         self.console_by_default = true;
         self
@@ -169,8 +170,8 @@ impl TelemetryBuilder {
 
     /// Drops all attributes of an instrument except these, which leaves fewer series.
     ///
-    /// The SDK's views can only name attributes to keep. To drop some attributes from the metrics of
-    /// this crate's layers, use
+    /// The SDK's views can only name attributes to keep. To drop some attributes from the metrics
+    /// of this crate's layers, use
     /// [`without_attributes`](crate::TelemetryLayer::without_attributes).
     ///
     /// ```
@@ -192,8 +193,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Limits the number of series of an instrument. Further measurements are added to one series with
-    /// the attribute `otel.metric.overflow`. Default: 2000.
+    /// Limits the number of series of an instrument. Further measurements are added to one series
+    /// with the attribute `otel.metric.overflow`. Default: 2000.
     pub fn with_cardinality_limit(mut self, instrument: impl Into<String>, limit: usize) -> Self {
         self.views.cardinality_limit(instrument.into(), limit);
         self
@@ -205,16 +206,16 @@ impl TelemetryBuilder {
     /// `RUST_LOG` filters lines and records by level, or by level and target (`info,shop=debug`).
     /// Default: `info`. To use a subscriber of your own, see [`logs`](crate::logs).
     ///
-    /// A process has one subscriber: [`build`](Self::build) fails if another one is installed, as by
-    /// an earlier `build`.
+    /// A process has one subscriber: [`build`](Self::build) fails if another one is installed, as
+    /// by an earlier `build`.
     #[cfg(feature = "logs")]
     pub fn with_log_lines(mut self, format: crate::logs::LogFormat) -> Self {
         self.log_lines = Some(format);
         self
     }
 
-    /// Serves metrics by [`Telemetry::prometheus`](crate::Telemetry::prometheus), in addition to other
-    /// exporters.
+    /// Serves metrics by [`Telemetry::prometheus`](crate::Telemetry::prometheus), in addition to
+    /// other exporters.
     #[cfg(feature = "prometheus")]
     pub fn with_prometheus(mut self) -> Self {
         self.pull_reader.get_or_insert_with(crate::pull::PullReader::builder);
@@ -257,8 +258,8 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Fails on invalid, misspelled and unsupported `OTEL_` variables instead of warning of them: for
-    /// tests, and for checks of a deployment.
+    /// Makes [`build`](Self::build) fail on variables that are invalid, have no effect or are
+    /// likely misspelled, instead of warning of them: for tests, and for checks of a deployment.
     ///
     /// ```
     /// # let builder = tower_telemetry::Telemetry::builder();

@@ -12,7 +12,7 @@ use super::{
     headers::{headers_in_code, headers_of},
 };
 
-/// How one signal is exported by OTLP.
+/// The OTLP settings of one signal, checked.
 #[derive(Debug)]
 pub(crate) struct Destination {
     pub(crate) protocol: OtlpProtocol,
@@ -20,7 +20,7 @@ pub(crate) struct Destination {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
-    /// What the operator should know, if the signal is exported there.
+    /// Notices for the operator, if the signal is exported there.
     pub(crate) notices: Vec<String>,
 }
 
@@ -36,8 +36,8 @@ impl Sources<'_> {
     /// Takes each setting from the signal's variable, the general variable, the signal's code, the
     /// general code, or the default: the first of them that is set.
     ///
-    /// Returns `None` if the endpoint in the environment is invalid. Telemetry and its key would go to
-    /// a place that nobody named otherwise.
+    /// Returns `None` if the endpoint in the environment is invalid. A default in its place would
+    /// receive telemetry and a key that are not meant for it.
     pub(crate) fn destination(&self) -> Result<Option<Destination>, SetupError> {
         let Self { environment, own, general, .. } = *self;
         let named = self.first("PROTOCOL", |name| protocol(environment, name))?;
@@ -98,8 +98,8 @@ impl Sources<'_> {
         let mut notices = Vec::new();
         if let (None, OtlpProtocol::Grpc) = (named, protocol) {
             notices.push(format!(
-                "OTLP to {place} uses gRPC, because no protocol is set and port {GRPC_PORT} is that \
-                 of gRPC; OTEL_EXPORTER_OTLP_PROTOCOL sets the protocol"
+                "OTLP to {place} uses gRPC, because no protocol is set and receivers expect gRPC on \
+                 port {GRPC_PORT}; OTEL_EXPORTER_OTLP_PROTOCOL sets the protocol"
             ));
         }
         if let (true, Origin::Variable(name)) = (parsed.lacks_path, &endpoint.origin) {

@@ -68,7 +68,8 @@ impl Endpoint {
         Ok(Parsed { uri, removed, has_unused_path, lacks_path })
     }
 
-    /// Returns the text without path and query, which may hold a key; `None` if it holds credentials.
+    /// Returns the text without path and query, which may hold a key; `None` if it holds
+    /// credentials.
     pub(crate) fn shown(&self) -> Option<String> {
         let (scheme, _) = self.text.split_once("://").unwrap_or_default();
         let authority = authority_of(&self.text);

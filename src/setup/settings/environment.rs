@@ -175,5 +175,6 @@ fn names_of<T>(choices: &[(&str, T)]) -> String {
 
 const IGNORED: &str = "the variable is ignored";
 
-/// The longest timeout that can be written, 49 days: adding it to a point in time does not overflow.
+/// The longest timeout that can be written, 49 days: adding it to a point in time does not
+/// overflow.
 pub(crate) const NO_LIMIT: Duration = Duration::from_millis(u32::MAX as u64);

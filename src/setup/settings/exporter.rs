@@ -2,7 +2,7 @@
 
 use super::Signal;
 
-/// Where a signal is exported to.
+/// A destination of a signal.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum Exporter {

@@ -66,7 +66,8 @@ fn header(name: &str, value: &str) -> Option<(HeaderName, HeaderValue)> {
     Some((name.parse().ok()?, value))
 }
 
-/// Whether the exporter or the protocol sets this header, so that a second value would break requests.
+/// Returns true if the exporter or the protocol sets this header. A second value would break
+/// requests.
 fn is_reserved(name: &HeaderName) -> bool {
     RESERVED.contains(&name.as_str()) || name.as_str().starts_with("grpc-")
 }

@@ -1,4 +1,5 @@
-//! The lowest floor: reads settings from code and environment, and checks them before anything starts.
+//! The lowest floor: reads settings from code and environment, and checks them before anything
+//! starts.
 
 mod batch;
 mod builder;

@@ -26,8 +26,8 @@ pub enum Compression {
 
 /// The settings of an OTLP exporter. Environment variables override them.
 ///
-/// TLS (`https://`) needs the feature `setup-tls`. It trusts the certificates of the system, or those
-/// in the file that `SSL_CERT_FILE` names.
+/// TLS (`https://`) needs the feature `setup-tls`. It trusts the certificates of the system, or
+/// those in the file that `SSL_CERT_FILE` names.
 ///
 /// # Example
 ///
@@ -57,7 +57,8 @@ impl Otlp {
         Self::default()
     }
 
-    /// Sets the protocol. Default: gRPC if the endpoint has the port 4317, otherwise `http/protobuf`.
+    /// Sets the protocol. Default: gRPC if the endpoint has the port 4317, otherwise
+    /// `http/protobuf`.
     #[must_use]
     pub fn with_protocol(mut self, protocol: OtlpProtocol) -> Self {
         self.protocol = Some(protocol);
@@ -68,7 +69,8 @@ impl Otlp {
     ///
     /// For all signals it is a base, to which `http/protobuf` adds `/v1/traces`, `/v1/metrics` or
     /// `/v1/logs`. For one signal
-    /// ([`with_signal_otlp`](crate::setup::TelemetryBuilder::with_signal_otlp)) it is used as it is.
+    /// ([`with_signal_otlp`](crate::setup::TelemetryBuilder::with_signal_otlp)) it is used as it
+    /// is.
     #[must_use]
     pub fn with_endpoint(mut self, endpoint: impl Into<String>) -> Self {
         self.endpoint = Some(endpoint.into());
@@ -77,9 +79,9 @@ impl Otlp {
 
     /// Adds a header to each request, such as a backend's key.
     ///
-    /// Headers that the exporter or the protocol sets (`host`, `content-type`, `te`, `grpc-timeout` and
-    /// the like) are refused by [`build`](crate::setup::TelemetryBuilder::build). `user-agent` goes
-    /// before the exporter's own.
+    /// Headers that the exporter or the protocol sets (`host`, `content-type`, `te`, `grpc-timeout`
+    /// and the like) are refused by [`build`](crate::setup::TelemetryBuilder::build). `user-agent`
+    /// goes before the exporter's own.
     #[must_use]
     pub fn with_header(mut self, name: impl Into<String>, value: impl Into<String>) -> Self {
         self.headers.push((name.into(), value.into()));

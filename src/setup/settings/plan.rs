@@ -59,7 +59,8 @@ impl Plan {
             true => Ok(Vec::new()),
             false => exporters(builder, &environment, signal),
         })?;
-        // The settings of OTLP are checked for other exporters too: a first run prints to the console.
+        // The settings of OTLP are checked for other exporters too: a first run prints to the
+        // console.
         let destinations = BySignal::try_new(|signal| {
             let own = builder.signal_otlp.get(signal);
             let general = &builder.otlp;

@@ -51,8 +51,8 @@ fn parse(list: &str) -> Option<Vec<KeyValue>> {
         .collect()
 }
 
-/// Returns the text without percent-encoding, or `None` if an escape or its octets are invalid, or an
-/// equals sign is not encoded.
+/// Returns the text without percent-encoding, or `None` if an escape or its octets are invalid, or
+/// an equals sign is not encoded.
 fn decode(text: &str) -> Option<String> {
     let bytes = text.as_bytes();
     let mut percent_signs = (0..bytes.len()).filter(|at| bytes[*at] == b'%');

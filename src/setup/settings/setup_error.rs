@@ -2,8 +2,8 @@
 
 use std::{error, fmt, io};
 
-/// Why telemetry could not be set up: which variable or setting is wrong, its value, and which values
-/// are accepted.
+/// The error of [`TelemetryBuilder::build`](crate::setup::TelemetryBuilder::build): names the
+/// variable or setting that is wrong, its value, and the accepted values.
 ///
 /// The text is for the operator. It never contains the value of a header, nor credentials, path or
 /// query of a URL.
@@ -58,8 +58,8 @@ impl SetupError {
     }
 }
 
-/// Prints the sentence of `Display` and its source, because `fn main() -> Result<(), _>` prints errors
-/// by `Debug`.
+/// Prints the sentence of `Display` and its source, because `fn main() -> Result<(), _>` prints
+/// errors by `Debug`.
 impl fmt::Debug for SetupError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         fmt::Display::fmt(self, f)?;

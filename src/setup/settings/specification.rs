@@ -51,7 +51,7 @@ fn similar<'a>(name: &str, known: &'a [String]) -> Option<&'a str> {
     (nearest.0 <= 2).then_some(nearest.1)
 }
 
-/// Whether a name belongs to another language's SDK, or to instrumentation.
+/// Returns true if a name belongs to another language's SDK, or to instrumentation.
 fn is_of_others(name: &str) -> bool {
     let rest = name.strip_prefix(PREFIX).unwrap_or_default();
     OTHERS.iter().any(|prefix| rest.starts_with(prefix))

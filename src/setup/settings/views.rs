@@ -5,8 +5,8 @@ use opentelemetry_sdk::metrics::{Aggregation, Instrument, InstrumentKind, Stream
 
 use super::SetupError;
 
-/// The settings of instruments, by name. The SDK creates a stream for each view that matches, so all
-/// settings of an instrument are merged into one view.
+/// The settings of instruments, by name. The SDK creates a stream for each view that matches, so
+/// all settings of an instrument are merged into one view.
 #[derive(Debug, Default)]
 pub(crate) struct Views(Vec<View>);
 
