@@ -111,6 +111,38 @@ async fn a_long_deadline_is_used() {
 const NO_TRACES: (&str, &str) = ("OTEL_TRACES_EXPORTER", "none");
 const NO_LOGS: (&str, &str) = ("OTEL_LOGS_EXPORTER", "none");
 
+/// A receiver that has failed before is awaited if it is back, but not if its port is closed.
+#[test]
+fn a_closed_port_is_not_awaited() {
+    const PATIENCE: Duration = Duration::from_secs(20);
+    for (protocol, is_back) in [("grpc", false), ("http/protobuf", false), ("grpc", true)] {
+        let mut receiver = Receiver::start();
+        receiver.set(Mood::Refuses);
+        let telemetry = telemetry(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+            ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+        ]);
+        // A second request shows that the first one has failed.
+        for requests in 1..=2 {
+            spans(&telemetry, 1);
+            receiver.wait_for("a request", |received| received.requests.len() >= requests);
+        }
+        receiver.stop();
+        receiver.set(Mood::Takes);
+        spans(&telemetry, 1);
+        if is_back {
+            receiver.resume();
+        }
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let began = Instant::now();
+        let undelivered = runtime.block_on(telemetry.shutdown(PATIENCE)).unwrap_err();
+        let is_last_delivered = !receiver.received().spans().is_empty();
+        assert_eq!(is_last_delivered, is_back, "{protocol}: {undelivered}");
+        assert!(is_back || began.elapsed() < PATIENCE / 4, "{protocol}: {:?}", began.elapsed());
+    }
+}
+
 /// Only metrics, with the default deadline, which is the SDK's too.
 #[tokio::test]
 async fn undelivered_metrics_are_reported() {

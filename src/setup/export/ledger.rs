@@ -66,6 +66,11 @@ impl Ledger {
         self.signal
     }
 
+    /// Returns scheme, host and port of the destination.
+    pub(crate) fn destination(&self) -> &str {
+        &self.destination
+    }
+
     /// Counts a span that has started.
     pub(crate) fn start(&self) {
         self.started.fetch_add(1, Relaxed);

@@ -121,6 +121,8 @@ impl Telemetry {
     /// All three signals share the deadline. Telemetry that is recorded from now on is lost, so
     /// call it last. Further and concurrent calls return the outcome of the first one.
     ///
+    /// Receivers that have failed before and refuse connections are not waited for.
+    ///
     /// # Errors
     ///
     /// Returns what was recorded since the start and not delivered.

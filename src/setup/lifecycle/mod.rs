@@ -2,6 +2,7 @@
 
 mod graceful;
 mod handle;
+mod probe;
 mod readiness;
 mod shutdown;
 mod stop_signals;

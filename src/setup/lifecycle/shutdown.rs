@@ -1,7 +1,10 @@
 //! Shuts telemetry down within one deadline, and reports what was not delivered.
 
 use std::{
-    error, fmt, mem, thread,
+    collections::BTreeSet,
+    error, fmt, mem,
+    sync::Arc,
+    thread,
     time::{Duration, Instant},
 };
 
@@ -9,6 +12,7 @@ use opentelemetry::Context;
 use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
 use tokio::time;
 
+use super::probe::refuses_connections;
 use crate::setup::{
     export::{Ledger, Parts},
     settings::Signal,
@@ -94,6 +98,7 @@ pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
             abandon.send_replace(true);
         });
     }
+    abandon_what_is_refused(&parts);
     let rest = || end.saturating_duration_since(Instant::now()) + GRACE;
     // The SDK logs its shutdown, which is too late to be exported.
     let quiet = Context::enter_telemetry_suppressed_scope;
@@ -131,6 +136,29 @@ pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
         mem::forget(parts.runtime.take());
     }
     undelivered
+}
+
+/// Abandons exports if all receivers have failed before and refuse connections now, so that a
+/// Collector that is down does not delay the end of the process.
+///
+/// The attempts of the exporters are up to five seconds apart, so it is a probe that finds a receiver
+/// that has just come back.
+fn abandon_what_is_refused(parts: &Parts) {
+    let failing = parts.ledgers.iter().filter(|ledger| ledger.failure().is_some());
+    let failing: BTreeSet<_> = failing.map(|ledger| ledger.destination().to_owned()).collect();
+    let is_failing = |ledger: &Arc<Ledger>| failing.contains(ledger.destination());
+    if failing.is_empty() || !parts.ledgers.iter().all(is_failing) {
+        return;
+    }
+    let abandon = parts.abandon.clone();
+    // It may wait for a name server, and the shutdown does not wait for it.
+    let probe = thread::Builder::new().name("telemetry-probe".to_owned()).spawn(move || {
+        if failing.iter().all(|place| refuses_connections(place)) {
+            abandon.send_replace(true);
+        }
+    });
+    // Without a thread, the deadline holds.
+    drop(probe);
 }
 
 /// Flushes until the deadline. The SDK gives up after five seconds, so it is asked again.
