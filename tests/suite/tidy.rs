@@ -19,7 +19,7 @@ const ROOT: [(&str, &[&str]); 21] = [
     ("telemetry", &["convention", "end", "metrics", "observe", "propagation", "span"]),
     ("attempts_layer", &["observe"]),
     ("caller_context_layer", &[]),
-    ("integrations", &["attempts_layer", "convention", "observe", "telemetry"]),
+    ("integrations", &["attempts_layer", "convention", "observe", "propagation", "telemetry"]),
     ("logs", &["stdout"]),
     ("pull", &["stdout"]),
     ("database", &["hash_trie"]),

@@ -2,7 +2,7 @@
 
 use std::{sync::Arc, time::Duration};
 
-use http::{HeaderMap, HeaderValue, Method, StatusCode, header, request, response};
+use http::{Extensions, HeaderMap, HeaderValue, Method, StatusCode, header, request, response};
 use opentelemetry::{KeyValue, Value};
 
 use super::{
@@ -152,14 +152,24 @@ impl Call {
 /// Returns true if the server is known to serve gRPC. Without that, callers could make any `POST` a
 /// gRPC call.
 fn is_grpc_server(rules: &Rules, head: &request::Parts) -> bool {
-    #[cfg(feature = "tonic")]
-    if head.extensions.get::<tonic::transport::server::TcpConnectInfo>().is_some() {
-        return true;
-    }
-    let _ = head;
-    rules.options.protocol == Some(Protocol::Grpc)
+    is_of_tonic(&head.extensions)
+        || rules.options.protocol == Some(Protocol::Grpc)
         || rules.options.known_services.is_some()
         || rules.caches.rpc_methods.is_grpc_server()
+}
+
+/// Returns true if tonic's server has accepted the connection of a request.
+fn is_of_tonic(extensions: &Extensions) -> bool {
+    #[cfg(feature = "tonic")]
+    if extensions.get::<tonic::transport::server::TcpConnectInfo>().is_some() {
+        return true;
+    }
+    #[cfg(all(feature = "tonic", unix))]
+    if extensions.get::<tonic::transport::server::UdsConnectInfo>().is_some() {
+        return true;
+    }
+    let _ = extensions;
+    false
 }
 
 /// Returns true if the user's list has the method or its service, or if there is no list.
