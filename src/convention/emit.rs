@@ -44,7 +44,7 @@ pub(crate) fn span_name(facts: &Facts) -> Cow<'static, str> {
     }
 }
 
-/// What a span was created with, for the difference at its end.
+/// The state of a span at its creation, for the difference at its end.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Created {
     is_call: bool,

@@ -1,16 +1,4 @@
-//! Names on the wire of database operations, and the scope under which they are reported.
-
-use opentelemetry::InstrumentationScope;
-
-/// Returns the instrumentation scope: this crate, its version and the conventions it follows.
-pub(super) fn scope() -> InstrumentationScope {
-    InstrumentationScope::builder(env!("CARGO_PKG_NAME"))
-        .with_version(env!("CARGO_PKG_VERSION"))
-        .with_schema_url(SCHEMA_URL)
-        .build()
-}
-
-const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.45.0";
+//! Names on the wire of database operations.
 
 pub(super) const OPERATION_DURATION: &str = "db.client.operation.duration";
 

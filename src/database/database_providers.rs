@@ -14,7 +14,8 @@ use opentelemetry::{
     trace::{Span, SpanBuilder, TraceContextExt, Tracer, TracerProvider},
 };
 
-use super::attribute_names::{OPERATION_DURATION, scope};
+use super::attribute_names::OPERATION_DURATION;
+use crate::convention::emit;
 
 /// Starts spans.
 #[derive(Default)]
@@ -30,7 +31,7 @@ impl Spans {
         P: TracerProvider,
         P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
     {
-        let tracer: Box<dyn StartSpan> = Box::new(provider.tracer_with_scope(scope()));
+        let tracer: Box<dyn StartSpan> = Box::new(provider.tracer_with_scope(emit::scope()));
         Self { tracer: OnceLock::from(tracer), without_tracer: AtomicU32::new(0) }
     }
 
@@ -54,7 +55,7 @@ impl Spans {
         if let Some(tracer) = self.tracer.get() {
             return tracer.start(builder, &parent);
         }
-        let tracer = global::tracer_with_scope(scope());
+        let tracer = global::tracer_with_scope(emit::scope());
         let started = StartSpan::start(&tracer, builder, &parent)?;
         // Another thread may have been faster, with a tracer of the same provider.
         let _ = self.tracer.set(Box::new(tracer));
@@ -105,7 +106,7 @@ impl Durations {
     where
         P: MeterProvider + ?Sized,
     {
-        Self { histogram: OnceLock::from(histogram(&provider.meter_with_scope(scope()))) }
+        Self { histogram: OnceLock::from(histogram(&provider.meter_with_scope(emit::scope()))) }
     }
 
     /// Returns the histogram. `None`: no provider is there.
@@ -118,7 +119,7 @@ impl Durations {
         if size_of_val(&*provider) == 0 {
             return None;
         }
-        Some(self.histogram.get_or_init(|| histogram(&provider.meter_with_scope(scope()))))
+        Some(self.histogram.get_or_init(|| histogram(&provider.meter_with_scope(emit::scope()))))
     }
 }
 

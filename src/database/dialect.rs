@@ -1,13 +1,13 @@
 //! Dialects of SQL, as far as they tell names from values.
 
-/// How a database reads what the SQL standard leaves open.
+/// The rules of a database where the SQL standard leaves a choice.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) struct Dialect {
-    /// Whether a backslash escapes a quote in a string. `None`: not known.
+    /// True if a backslash escapes a quote in a string. `None` if it is not known.
     pub(super) backslash_escapes: Option<bool>,
-    /// Whether double quotes are those of names in every position.
+    /// True if double quotes always enclose names.
     pub(super) has_quoted_names: bool,
-    /// Whether `#` begins a comment.
+    /// True if `#` begins a comment.
     pub(super) has_hash_comments: bool,
 }
 

@@ -1,6 +1,6 @@
 //! The words of SQL that matter for a summary.
 
-/// How a statement, or a part of one, uses the names in it.
+/// The use of names in a statement, or in a part of one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum StatementKind {
     Select,
@@ -8,13 +8,13 @@ pub(super) enum StatementKind {
     Update,
     Delete,
     Merge,
-    /// Of a kind of object, and then its name: `CREATE TABLE t`.
+    /// A kind of object follows, then its name: `CREATE TABLE t`.
     Object,
     /// The same, for several names: `DROP TABLE a, b`.
     Objects,
-    /// Of the name that follows: `CALL p`.
+    /// The name follows: `CALL p`.
     Named,
-    /// Of the names that follow: `TRUNCATE a, b`.
+    /// Names follow: `TRUNCATE a, b`.
     NamedList,
     /// Around another statement: `EXPLAIN SELECT ..`.
     Around,
@@ -50,7 +50,7 @@ pub(super) fn statement_kind(word: &str) -> Option<StatementKind> {
     })
 }
 
-/// Whether the word is a kind of object that `CREATE` and the like name.
+/// Returns true if the word is a kind of object that `CREATE` and similar statements name.
 pub(super) fn is_object_kind(word: &str) -> bool {
     by_upper_case(word, |upper| {
         matches!(
@@ -83,7 +83,7 @@ pub(super) fn is_object_kind(word: &str) -> bool {
     })
 }
 
-/// Whether the word may stand between an operation and its target.
+/// Returns true if the word may stand between an operation and its target.
 pub(super) fn is_before_target(word: &str) -> bool {
     by_upper_case(word, |upper| {
         matches!(
@@ -119,7 +119,7 @@ pub(super) fn is_before_target(word: &str) -> bool {
     })
 }
 
-/// Whether the word ends a list of tables, or is a value: it is never the name of a table.
+/// Returns true if the word ends a list of tables, or is a value: never the name of a table.
 pub(super) fn ends_tables(word: &str) -> bool {
     by_upper_case(word, |upper| {
         matches!(
@@ -157,7 +157,7 @@ pub(super) fn ends_tables(word: &str) -> bool {
     })
 }
 
-/// Whether the word is this keyword, given in capitals.
+/// Returns true if the word is this keyword, given in capitals.
 pub(super) fn is(word: &str, keyword: &str) -> bool {
     word.eq_ignore_ascii_case(keyword)
 }

@@ -110,7 +110,7 @@
 //!
 //! A summary has the operations of the SQL and their targets in order and as written, at most 255
 //! characters: `INSERT shipping_details SELECT orders`. A text without a known operation has none.
-//! Of `WITH`, only the queries in it count. Up to 1000 texts of a database are cached.
+//! Only the queries inside `WITH` count. Up to 1000 texts of a database are cached.
 //!
 //! # Cardinality
 //!

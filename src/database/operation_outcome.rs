@@ -1,8 +1,8 @@
-//! How an operation ended.
+//! The end of an operation.
 
 use opentelemetry::StringValue;
 
-/// How a database operation ended, as it is recorded.
+/// The recorded end of a database operation.
 ///
 /// Don't pass values of rows or messages of errors: a message may quote values.
 #[derive(Debug, Clone, Default, PartialEq)]

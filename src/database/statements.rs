@@ -13,7 +13,7 @@ pub(super) struct Statement {
     pub(super) text: StringValue,
     /// `None`: no operation is known.
     pub(super) summary: Option<StringValue>,
-    /// Whether the summary may be an attribute of a metric.
+    /// True if the summary may be an attribute of a metric.
     pub(super) is_label: bool,
 }
 

@@ -147,7 +147,7 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// Whether a word that names an operation stands where one begins.
+    /// True if an operation may begin here.
     fn may_begin(&self, word: &str, found: StatementKind) -> bool {
         let around = self.part.operation;
         if around == Some(StatementKind::Alone) {
@@ -168,7 +168,7 @@ impl<'a> Summary<'a> {
         }
     }
 
-    /// Whether a statement that changes data may begin here.
+    /// True if a statement that changes data may begin here.
     fn is_at_start(&self) -> bool {
         let previous = self.previous;
         previous.is_empty()

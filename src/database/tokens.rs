@@ -250,7 +250,7 @@ impl<'a> Iterator for Tokens<'a> {
     }
 }
 
-/// Whether the byte may be part of a name. All bytes of characters beyond ASCII are.
+/// Returns true if the byte may be part of a name. All bytes of characters beyond ASCII are.
 fn is_word(byte: u8) -> bool {
     byte.is_ascii_alphanumeric() || byte == b'_' || byte == b'$' || !byte.is_ascii()
 }

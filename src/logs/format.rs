@@ -1,4 +1,4 @@
-//! How log lines look.
+//! Formats of log lines.
 
 use std::{
     error::Error,
@@ -11,7 +11,7 @@ use tracing_subscriber::registry::{LookupSpan, Scope};
 
 use super::JsonFormat;
 
-/// How log lines look.
+/// A format of log lines.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
 pub enum LogFormat {

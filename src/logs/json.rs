@@ -85,7 +85,7 @@ pub struct JsonFormat {
 
 type Key = Cow<'static, str>;
 
-/// What a collector demands beyond the names of keys.
+/// The demands of a collector beyond the names of keys.
 #[derive(Debug, Clone, PartialEq, Eq)]
 enum Schema {
     Plain,

@@ -1,4 +1,4 @@
-//! Which events are recorded.
+//! Levels: the filter of recorded events.
 
 use std::env;
 

@@ -45,10 +45,15 @@ impl LogLines {
             .with(layer(self.format))
             .with(self.levels)
             .with(without_export_failures());
-        // The logger first: if another one is installed, no subscriber is left behind.
-        LogTracer::init()?;
         tracing::subscriber::set_global_default(subscriber)?;
-        log::set_max_level(LevelFilter::current().as_log());
+        match LogTracer::init() {
+            Ok(()) => log::set_max_level(LevelFilter::current().as_log()),
+            // Programs that log with `tracing` lose nothing.
+            Err(_) => stdout::warn(
+                "another logger of the `log` crate is installed: records of `log` are not written by \
+                 `with_log_lines`, and not exported",
+            ),
+        }
         rejected.iter().for_each(|text| stdout::warn(text));
         Ok(())
     }

@@ -8,7 +8,7 @@ use crate::stdout;
 
 /// Standard output, which never blocks the writer.
 ///
-/// What is written goes into a queue of four megabytes, which a thread of its own prints. If nobody
+/// Lines go into a queue of four megabytes, and a thread of its own prints them. If nobody
 /// reads standard output, the queue fills up and lines are dropped; their number is reported when
 /// it is read again. The end of [`Telemetry`](crate::Telemetry) waits for what is queued, for one
 /// second at most. As long as there is no `Telemetry`, each write waits in the same way.

@@ -14,7 +14,7 @@ use crate::{
 ///
 /// ```
 /// use axum::{Router, routing::get};
-/// use opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
+/// use tower_telemetry::opentelemetry_sdk::metrics::{InMemoryMetricExporter, SdkMeterProvider};
 /// use tower_telemetry::MetricsLayer;
 ///
 /// let exporter = InMemoryMetricExporter::default();
@@ -88,7 +88,9 @@ pub type MetricsLayer = ObserveLayer<MetricsObserver>;
 impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
     /// Uses this meter provider instead of the global one.
     ///
-    /// The global provider is looked up at the first request, and again until one is installed. A
+    /// The global provider is looked up at the first request, and again until one is installed. A meter
+    /// provider that replaces another one is not noticed, because instruments don't tell that their
+    /// provider was shut down. A
     /// global provider without any state (a zero-sized type of your own that forwards to a `static`)
     /// is taken for the API's no-op default. Pass it here instead.
     #[must_use]
@@ -102,7 +104,7 @@ impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
 
     /// Records the sizes of request and response bodies. Default: off.
     ///
-    /// The size of a request is the one that its `Content-Length` announces (at most 2^53 bytes), or
+    /// The size of a request is the one that its `Content-Length` announces (at most 2^53 bytes, and together at most 2^64), or
     /// zero for an HTTP/1 request that announces no body. Otherwise it is not recorded. The size of a
     /// response is the number of bytes that were delivered, even if the delivery was cut short.
     ///

@@ -112,11 +112,11 @@ impl Contains<Self> for MetricsObserver {
 /// The state of a [`MetricsObserver`]: an exchange that is counted as active.
 #[derive(Debug)]
 pub struct MetricsState {
-    /// How the exchange was counted as active, unless it was a gRPC call.
+    /// The count among the active requests. `None` for a gRPC call.
     active: Option<Active>,
 }
 
-/// How an exchange is counted among the active requests.
+/// The count of an exchange among the active requests.
 #[derive(Debug, Clone, Copy)]
 struct Active {
     is_reduced: bool,

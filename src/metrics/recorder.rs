@@ -1,6 +1,9 @@
 //! Records exchanges with the instruments of a meter.
 
-use std::sync::Arc;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
 
 use opentelemetry::{
     Key,
@@ -37,6 +40,17 @@ pub(super) struct Recorder {
 struct BodySizes {
     request: Histogram<u64>,
     response: Histogram<u64>,
+    /// The sum of all recorded request sizes.
+    announced: AtomicU64,
+}
+
+impl BodySizes {
+    /// Returns true if a size fits into the sum. Callers announce sizes without sending them, and the
+    /// SDK's sum of a series would overflow: a panic in a debug build.
+    fn fits(&self, bytes: u64) -> bool {
+        let add = |sum: u64| sum.checked_add(bytes);
+        self.announced.fetch_update(Ordering::Relaxed, Ordering::Relaxed, add).is_ok()
+    }
 }
 
 impl Recorder {
@@ -62,6 +76,7 @@ impl Recorder {
             body_sizes: options.has_body_sizes.then(|| BodySizes {
                 request: body_size(instruments::request_body_size(side)),
                 response: body_size(instruments::response_body_size(side)),
+                announced: AtomicU64::new(0),
             }),
             active_series: SeriesCache::new(options.series_limit),
             series: SeriesCache::new(options.series_limit),
@@ -149,7 +164,7 @@ impl Recorder {
     ) {
         series.record_duration(&self.duration, seconds);
         let Some(sizes) = &self.body_sizes else { return };
-        if let Some(bytes) = request_size {
+        if let Some(bytes) = request_size.filter(|bytes| sizes.fits(*bytes)) {
             series.record_request_size(&sizes.request, bytes);
         }
         if let Some(bytes) = response_size {

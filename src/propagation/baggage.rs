@@ -172,7 +172,7 @@ fn push_property(text: &mut String, property: &str) -> Option<()> {
     Some(())
 }
 
-/// How to encode a percent sign.
+/// Encodings of a percent sign.
 #[derive(Clone, Copy, PartialEq)]
 enum Percent {
     /// Always escape it.

@@ -20,7 +20,7 @@ use super::{MetricsService, compression::Body, exposition, number::Format, regis
 /// Reads the metrics of a meter provider of your own when Prometheus scrapes.
 ///
 /// ```
-/// use opentelemetry_sdk::metrics::SdkMeterProvider;
+/// use tower_telemetry::opentelemetry_sdk::metrics::SdkMeterProvider;
 /// use tower_telemetry::pull::PullReader;
 ///
 /// let reader = PullReader::builder().with_resource_labels(["service.version"]).build();

@@ -9,7 +9,7 @@ use std::{
 use super::metric_name::{Kind, MetricName};
 use crate::stdout;
 
-/// Which instrument owns which name, and which warnings were given.
+/// The instrument that owns each name, and the warnings that were given.
 ///
 /// The first owner stays, because the SDK lists scopes in no fixed order: otherwise two instruments
 /// with one name would take turns. Bounded by the number of instruments, none of which the SDK ever

@@ -7,7 +7,7 @@ use opentelemetry::{
     metrics::{Meter, MeterProvider},
 };
 
-use super::resource_names::scope;
+use crate::convention::emit;
 
 /// Instruments that are created when they are used first, of the provider that is installed then.
 pub(super) struct LazyInstruments<I> {
@@ -25,7 +25,7 @@ impl<I> LazyInstruments<I> {
     where
         P: MeterProvider + ?Sized,
     {
-        let created = create(&provider.meter_with_scope(scope()));
+        let created = create(&provider.meter_with_scope(emit::scope()));
         Self { created: OnceLock::from(created), create }
     }
 
@@ -39,6 +39,6 @@ impl<I> LazyInstruments<I> {
         if size_of_val(&*provider) == 0 {
             return None;
         }
-        Some(self.created.get_or_init(|| (self.create)(&provider.meter_with_scope(scope()))))
+        Some(self.created.get_or_init(|| (self.create)(&provider.meter_with_scope(emit::scope()))))
     }
 }

@@ -13,9 +13,10 @@ use super::{
     resource_names::{
         CONNECTION_COUNT, CONNECTION_CREATE_TIME, CONNECTION_IDLE_MAX, CONNECTION_IDLE_MIN,
         CONNECTION_LIMIT, CONNECTION_PENDING, CONNECTION_STATE, CONNECTION_TIMEOUTS,
-        CONNECTION_USE_TIME, CONNECTION_WAIT_TIME, POOL_NAME, scope,
+        CONNECTION_USE_TIME, CONNECTION_WAIT_TIME, POOL_NAME,
     },
 };
+use crate::convention::emit;
 
 /// Reports the state of a connection pool, read by `state` once per collection.
 ///
@@ -25,7 +26,7 @@ use super::{
 ///
 /// ```
 /// use deadpool::managed::{Manager, Metrics, Pool, RecycleResult};
-/// use opentelemetry_sdk::metrics::SdkMeterProvider;
+/// use tower_telemetry::opentelemetry_sdk::metrics::SdkMeterProvider;
 /// use tower_telemetry::resources::{PoolState, observe_pool};
 ///
 /// # struct Connections;
@@ -95,7 +96,7 @@ pub fn observe_pool<P>(
 where
     P: MeterProvider + ?Sized,
 {
-    let meter = meter_provider.meter_with_scope(scope());
+    let meter = meter_provider.meter_with_scope(emit::scope());
     collection::observe(&meter, &[pool_name(name)], metrics(), state)
 }
 
@@ -166,7 +167,7 @@ impl PoolState {
 /// ```
 /// use std::time::Instant;
 ///
-/// use opentelemetry_sdk::metrics::SdkMeterProvider;
+/// use tower_telemetry::opentelemetry_sdk::metrics::SdkMeterProvider;
 /// use tower_telemetry::resources::PoolTimes;
 ///
 /// # let meter_provider = SdkMeterProvider::default();
@@ -203,7 +204,7 @@ impl PoolTimes {
     where
         P: MeterProvider + ?Sized,
     {
-        let meter = meter_provider.meter_with_scope(scope());
+        let meter = meter_provider.meter_with_scope(emit::scope());
         let histogram = |name, description| {
             let builder = meter.f64_histogram(name).with_unit("s").with_description(description);
             builder.with_boundaries(BOUNDARIES.to_vec()).build()

@@ -6,8 +6,9 @@ use super::{
     Observation,
     collection::{self, Metric, Point, Points},
     process_sample::Sample,
-    resource_names::{process as names, scope},
+    resource_names::process as names,
 };
+use crate::convention::emit;
 
 /// Reports the resources that this process uses, read once per collection.
 ///
@@ -16,7 +17,7 @@ use super::{
 /// # Example
 ///
 /// ```
-/// use opentelemetry_sdk::metrics::SdkMeterProvider;
+/// use tower_telemetry::opentelemetry_sdk::metrics::SdkMeterProvider;
 /// use tower_telemetry::resources;
 ///
 /// let meter_provider = SdkMeterProvider::default();
@@ -55,7 +56,7 @@ pub fn process<P>(meter_provider: &P) -> Observation
 where
     P: MeterProvider + ?Sized,
 {
-    let meter = meter_provider.meter_with_scope(scope());
+    let meter = meter_provider.meter_with_scope(emit::scope());
     collection::observe(&meter, &[], metrics(), Sample::read)
 }
 

@@ -8,15 +8,16 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 use super::{
     Observation,
     collection::{self, Metric, Point, Points},
-    resource_names::{scope, tokio as names},
+    resource_names::tokio as names,
 };
+use crate::convention::emit;
 
 /// Reports the metrics of a tokio runtime, read once per collection.
 ///
 /// # Example
 ///
 /// ```
-/// use opentelemetry_sdk::metrics::SdkMeterProvider;
+/// use tower_telemetry::opentelemetry_sdk::metrics::SdkMeterProvider;
 /// use tokio::runtime::Handle;
 /// use tower_telemetry::resources;
 ///
@@ -75,7 +76,7 @@ pub fn runtime<P>(meter_provider: &P, name: impl Into<String>, runtime: &Handle)
 where
     P: MeterProvider + ?Sized,
 {
-    let meter = meter_provider.meter_with_scope(scope());
+    let meter = meter_provider.meter_with_scope(emit::scope());
     let name = KeyValue::new(names::RUNTIME_NAME, Arc::<str>::from(name.into()));
     let runtime = runtime.metrics();
     // Each value is an atomic of its own, so there is nothing to read but the values themselves.

@@ -199,7 +199,7 @@ impl<S: fmt::Debug> fmt::Debug for Saturation<S> {
 struct Wait {
     shared: Arc<Shared>,
     since: Instant,
-    /// Whether it was counted when it began, and has not ended.
+    /// True if it was counted when it began, and has not ended.
     is_counted: bool,
 }
 

@@ -25,7 +25,7 @@ use crate::{
 ///
 /// ```
 /// use http::{Request, Response};
-/// use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
+/// use tower_telemetry::opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
 /// use tower::{Layer, ServiceExt, service_fn};
 /// use tower_telemetry::SpanLayer;
 ///

@@ -8,7 +8,7 @@ pub(crate) struct Escape<'a> {
     style: Style,
 }
 
-/// How characters are escaped.
+/// Styles of escaping.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Style {
     /// Control characters, as Rust writes them: `\n`, `\u{1b}`.

@@ -111,5 +111,5 @@ fn write_stderr(bytes: &[u8]) -> io::Result<()> {
 /// The target of this crate's own notices: its name, as `tracing` spells it.
 pub(crate) const TARGET: &str = env!("CARGO_CRATE_NAME");
 
-/// How long a shutdown waits for a stream that is not read.
+/// The time that a shutdown waits for a stream that is not read.
 const PATIENCE: Duration = Duration::from_secs(1);

@@ -121,7 +121,7 @@ impl Queue {
         })
     }
 
-    /// How many pushes have not been written, or were dropped and not reported.
+    /// The number of pushes that were not written, or were dropped and not reported.
     pub(super) fn unwritten(&self) -> u64 {
         let state = self.lock();
         state.pushed - state.written + state.dropped
@@ -167,7 +167,7 @@ impl Queue {
                 state = self.filled.wait(state).unwrap_or_else(PoisonError::into_inner);
             }
             state.writer = Writer::Writing;
-            // What was dropped came after what is queued now, so it is reported after the write.
+            // The dropped lines came after the queued ones, so they are reported after the write.
             let dropped = mem::take(&mut state.dropped);
             let last = state.pushed;
             mem::swap(&mut state.bytes, &mut batch);
@@ -198,13 +198,13 @@ impl Queue {
     }
 }
 
-/// How many bytes wait at most: some ten thousand lines. The thread may hold as many again.
+/// The limit of queued bytes: some ten thousand lines. The thread may hold as many again.
 const CAPACITY: usize = 4 << 20;
 
-/// How many bytes more the queue takes while dropped lines are reported.
+/// The bytes that the queue takes beyond its limit while dropped lines are reported.
 const ROOM_FOR_REPORT: usize = 16 << 10;
 
-/// How long lines may wait for more lines, while lines keep coming.
+/// The time that a line may wait for more lines.
 const LINGER: Duration = Duration::from_millis(1);
 
 /// Larger buffers are freed after a burst.

@@ -237,6 +237,28 @@ fn a_second_build_says_what_is_in_the_way() {
         drop(first);
         return;
     }
+    if env::var_os("RUN_FOREIGN_LOGGER").is_some() {
+        struct Foreign;
+        impl log::Log for Foreign {
+            fn enabled(&self, _: &log::Metadata<'_>) -> bool {
+                false
+            }
+            fn log(&self, _: &log::Record<'_>) {}
+            fn flush(&self) {}
+        }
+        log::set_logger(&Foreign).unwrap();
+        drop(telemetry().with_log_lines(LogFormat::Json).build().unwrap());
+        return;
+    }
+    // A logger of the `log` crate is not in the way of a subscriber of `tracing`.
+    let output = Command::new(env::current_exe().unwrap())
+        .args(["--exact", "errors::a_second_build_says_what_is_in_the_way", "--nocapture"])
+        .env("RUN_FOREIGN_LOGGER", "1")
+        .output()
+        .unwrap();
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).unwrap();
+    assert!(text.contains("another logger of the `log` crate is installed"), "{text}");
     let output = Command::new(env::current_exe().unwrap())
         .args(["--exact", "errors::a_second_build_says_what_is_in_the_way", "--nocapture"])
         .env("RUN_SECOND_BUILD", "1")
@@ -246,7 +268,7 @@ fn a_second_build_says_what_is_in_the_way() {
     let error = text.lines().find_map(|line| line.strip_prefix("error: ")).expect(&text);
     assert_eq!(
         error,
-        "with_log_lines: a global logger of the `log` crate is already installed, by an earlier \
+        "with_log_lines: a global subscriber of `tracing` is already installed, by an earlier \
          `build` or by other code. Call `build` with `with_log_lines` once per process, or add the \
          layers of `tower_telemetry::logs` to the subscriber that is installed"
     );

@@ -5,7 +5,6 @@ mod delivery;
 mod end;
 mod environment;
 mod errors;
-mod floors;
 mod formats;
 mod lines;
 mod notices;

@@ -278,7 +278,7 @@ fn body_sizes_are_recorded_once_per_exchange() {
     );
     assert_eq!(sent(post(V::HTTP_11, None), five.clone(), 2), (Some((1, 0.0)), Some((1, 20.0))));
     assert_eq!(sent(post(V::HTTP_2, None), five.clone(), 0), (None, Some((1, 0.0))));
-    for malformed in ["", "+7", "-1", "7, 7", "99999999999999999999"] {
+    for malformed in ["", "+7", "-1", "7, 7", "99999999999999999999", "9223372036854775807"] {
         assert_eq!(sent(post(V::HTTP_11, Some(malformed)), five.clone(), 0).0, None, "{malformed}");
     }
 }
@@ -360,4 +360,78 @@ async fn suppressed_telemetry_is_not_recorded() {
     call.await.unwrap().into_body().collect().await.unwrap();
     assert!(telemetry.spans().is_empty());
     assert!(telemetry.points().is_empty());
+}
+
+/// A caller announces lengths without sending them. Their sum must not overflow, not even while a panic
+/// of the handler unwinds.
+#[test]
+fn announced_lengths_never_overflow() {
+    expect_panics();
+    let telemetry = Telemetry::new();
+    let service = service_fn(|request: Request<String>| async move {
+        assert!(request.uri().path() != "/panic", "{EXPECTED_PANIC}");
+        Ok::<_, std::convert::Infallible>(Response::new(String::new()))
+    });
+    let mut service = telemetry.stack(Convention::server()).layer(service);
+    let largest = 1_u64 << 53;
+    for length in [i64::MAX as u64, u64::MAX, largest + 1, largest] {
+        for path in ["/", "/panic"] {
+            for _ in 0..3000 {
+                let request = Request::post(path).header("content-length", length);
+                let request = request.body(String::new()).unwrap();
+                let call = AssertUnwindSafe(|| drop(service.call(request).now_or_never()));
+                assert_eq!(std::panic::catch_unwind(call).is_err(), path == "/panic");
+            }
+        }
+    }
+    assert_eq!(telemetry.active(), 0);
+    let durations = telemetry.points_of("request.duration");
+    assert_eq!(durations.iter().map(|point| point.count).sum::<u64>(), 24_000);
+    let sizes = telemetry.points_of("request.body.size");
+    let sum: f64 = sizes.iter().map(|point| point.sum).sum();
+    assert!(sum > 0.0 && sum <= u64::MAX as f64, "{sum}");
+    assert!(sizes.iter().map(|point| point.count).sum::<u64>() <= u64::MAX / largest);
+}
+
+/// A body may learn between the head and the first poll that nothing follows. A server then drops it
+/// without a poll.
+#[test]
+fn a_body_that_ends_before_its_first_poll_is_complete() {
+    use std::sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering},
+    };
+
+    struct Late(Arc<AtomicBool>);
+
+    impl http_body::Body for Late {
+        type Data = bytes::Bytes;
+        type Error = std::convert::Infallible;
+
+        fn poll_frame(
+            self: std::pin::Pin<&mut Self>,
+            _: &mut std::task::Context<'_>,
+        ) -> std::task::Poll<Option<Result<http_body::Frame<bytes::Bytes>, Self::Error>>> {
+            std::task::Poll::Ready(None)
+        }
+
+        fn is_end_stream(&self) -> bool {
+            self.0.load(Ordering::Relaxed)
+        }
+    }
+
+    for has_ended in [false, true] {
+        let telemetry = Telemetry::new();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let body = Arc::clone(&is_over);
+        let service = service_fn(move |_: Request<String>| {
+            std::future::ready(Ok::<_, std::convert::Infallible>(Response::new(Late(body.clone()))))
+        });
+        let mut service = telemetry.stack(Convention::server()).layer(service);
+        let response = service.call(crate::support::get("/")).now_or_never().unwrap().unwrap();
+        is_over.store(has_ended, Ordering::Relaxed);
+        drop(response);
+        let error_type = attribute(&telemetry.spans()[0], "error.type").map(String::from);
+        assert_eq!(error_type.as_deref(), (!has_ended).then_some("cancelled"));
+    }
 }

@@ -26,6 +26,7 @@ mod random_flag;
 #[cfg(feature = "axum")]
 mod route;
 mod series;
+mod setup_floors;
 #[cfg(feature = "axum")]
 mod sockets;
 mod tidy;

@@ -22,8 +22,8 @@ const ROOT: [(&str, &[&str]); 21] = [
     ("integrations", &["attempts_layer", "convention", "observe", "propagation", "telemetry"]),
     ("logs", &["stdout"]),
     ("pull", &["stdout"]),
-    ("database", &["hash_trie"]),
-    ("resources", &[]),
+    ("database", &["convention", "hash_trie"]),
+    ("resources", &["convention"]),
     ("setup", &["logs", "percent", "propagation", "pull", "stdout"]),
 ];
 

@@ -12,7 +12,7 @@ use crate::{contain::contain, convention::names, end::Failure};
 
 type ErrorFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<Cow<'static, str>> + Send + Sync>;
 
-/// How errors are classified.
+/// Rules that classify errors.
 #[derive(Clone, Default)]
 pub(crate) struct ErrorRules {
     pub(crate) hook: Option<ErrorFn>,

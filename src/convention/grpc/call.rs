@@ -14,7 +14,7 @@ use crate::{
     percent,
 };
 
-/// What is known of a gRPC call so far.
+/// The known facts of a gRPC call.
 #[derive(Debug)]
 pub(crate) struct Call {
     /// `package.Service/Method`, as the caller wrote it.
@@ -30,7 +30,7 @@ pub(crate) struct Call {
     pub(super) trailers: Vec<KeyValue>,
 }
 
-/// What the response head says.
+/// The answer, from the response head.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Answer {
     pub(super) http_status: StatusCode,

@@ -1,4 +1,4 @@
-//! How a gRPC call ended.
+//! The end of a gRPC call.
 
 use std::{sync::Arc, time::Duration};
 

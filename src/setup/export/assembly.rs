@@ -48,9 +48,7 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
         let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
         let service = plan.resource.get(&Key::from_static_str("service.name"));
         let lines = lines.with_service_name(service.map(|name| name.to_string()));
-        lines
-            .install(exported)
-            .map_err(|error| SetupError::setting("with_log_lines", occupied(&*error)))?;
+        lines.install(exported).map_err(|_| SetupError::setting("with_log_lines", OCCUPIED))?;
     }
     if builder.is_global {
         if !plan.is_disabled {
@@ -127,17 +125,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     Ok(parts)
 }
 
-/// Says which global is taken, and what to do.
+/// Says what is in the way, and what to do.
 #[cfg(feature = "logs")]
-fn occupied(error: &(dyn std::error::Error + Send + Sync + 'static)) -> String {
-    let taken = if error.is::<tracing::subscriber::SetGlobalDefaultError>() {
-        "a global subscriber of `tracing`"
-    } else {
-        "a global logger of the `log` crate"
-    };
-    format!(
-        "{taken} is already installed, by an earlier `build` or by other code. Call `build` with \
-         `with_log_lines` once per process, or add the layers of `tower_telemetry::logs` to the \
-         subscriber that is installed"
-    )
-}
+const OCCUPIED: &str = "a global subscriber of `tracing` is already installed, by an earlier `build` or \
+    by other code. Call `build` with `with_log_lines` once per process, or add the layers of \
+    `tower_telemetry::logs` to the subscriber that is installed";
