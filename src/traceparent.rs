@@ -85,24 +85,36 @@ fn trimmed(mut value: &[u8]) -> &[u8] {
 /// Parses at most 16 lowercase hexadecimal digits. Unlike `from_str_radix` it rejects signs and
 /// capitals, as the specification demands.
 fn parse_hex(digits: &[u8]) -> Option<u64> {
-    digits.iter().try_fold(0, |number, digit| {
-        let value = match digit {
-            b'0'..=b'9' => digit - b'0',
-            b'a'..=b'f' => digit - b'a' + 10,
-            _ => return None,
-        };
-        Some(number << 4 | u64::from(value))
-    })
+    let (mut number, mut all) = (0, 0);
+    for digit in digits {
+        let value = VALUES[usize::from(*digit)];
+        all |= value;
+        number = number << 4 | u64::from(value & 0xf);
+    }
+    (all != INVALID).then_some(number)
 }
 
 /// Writes two lowercase digits for each byte.
 fn write_hex(text: &mut [u8], bytes: &[u8]) {
-    const DIGITS: &[u8; 16] = b"0123456789abcdef";
     for (text, byte) in text.chunks_exact_mut(2).zip(bytes) {
         text[0] = DIGITS[usize::from(byte >> 4)];
         text[1] = DIGITS[usize::from(byte & 0xf)];
     }
 }
+
+const DIGITS: &[u8; 16] = b"0123456789abcdef";
+
+/// The value of each octet as a digit.
+const VALUES: [u8; 256] = {
+    let mut values = [INVALID; 256];
+    let mut value = 0;
+    while value < 16 {
+        values[DIGITS[value] as usize] = value as u8;
+        value += 1;
+    }
+    values
+};
+const INVALID: u8 = 0xff;
 
 #[cfg(test)]
 mod tests {
