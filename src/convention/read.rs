@@ -194,5 +194,5 @@ fn has_no_body(head: &request::Parts) -> bool {
         && !head.headers.contains_key(header::TRANSFER_ENCODING)
 }
 
-/// Longer lengths are not plausible, and callers choose them.
-const MAX_LENGTH: u64 = 1 << 53;
+/// One tebibyte. Longer lengths are not plausible, and callers choose them.
+const MAX_LENGTH: u64 = 1 << 40;

@@ -79,10 +79,10 @@ use crate::{
 /// of the status code only `status_class` and `error.type`. So a server with 100 routes stays below the
 /// SDK's limit of 2000 series, whatever its callers send.
 ///
-/// On a client each host has 2 series, and all hosts share 300 more. Beyond these, beyond 500 hosts, and
-/// beyond 100 hosts if only redirects named them (an [`AttemptsLayer`](crate::AttemptsLayer) tells),
-/// `server.address` is `_OTHER`. All these numbers scale with
-/// [`with_series_limit`](ObserveLayer::with_series_limit).
+/// On a client each host has 2 series, and all hosts share 300 more. Beyond these, and beyond 500 hosts,
+/// `server.address` is `_OTHER`. Once there are 100 hosts, it is also `_OTHER` for a new host that only a
+/// redirect or a retry has named (an [`AttemptsLayer`](crate::AttemptsLayer) tells). All these numbers
+/// scale with [`with_series_limit`](ObserveLayer::with_series_limit).
 pub type MetricsLayer = ObserveLayer<MetricsObserver>;
 
 impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
@@ -104,7 +104,7 @@ impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
 
     /// Records the sizes of request and response bodies. Default: off.
     ///
-    /// The size of a request is the one that its `Content-Length` announces (at most 2^53 bytes, and together at most 2^64), or
+    /// The size of a request is the one that its `Content-Length` announces (at most 1 TiB; a sum beyond 2^64 is not recorded), or
     /// zero for an HTTP/1 request that announces no body. Otherwise it is not recorded. The size of a
     /// response is the number of bytes that were delivered, even if the delivery was cut short.
     ///

@@ -114,8 +114,9 @@ impl Recorder {
             |is_reduced| self.without_dropped(emit::active_labels(rules, facts, is_reduced));
         let found = match &key {
             Some(key) if was_reduced => self.active_series.reduced(key, labels),
-            Some(key) => self.active_series.insert(key, self.binds, labels),
-            None => Found { series: None, is_reduced: false },
+            Some(key) if counted.is_none() => self.active_series.insert(key, self.binds, labels),
+            // What was added to the exact labels is subtracted from them.
+            _ => Found { series: None, is_reduced: false },
         };
         match found.series {
             Some(series) => series.series().add_active(&self.active_requests, change),

@@ -108,6 +108,7 @@ impl Exchange {
             if self.rules.options.has_handler_labels() {
                 facts.set_handler_labels(self.handler_labels());
             }
+            self.count_attempt(&mut facts);
             self.facts = Some(facts);
         }
         (&self.rules, self.facts.as_mut().expect("the facts were read a line above"))
@@ -150,17 +151,6 @@ impl Exchange {
     /// response head.
     pub fn response_body_size(&self) -> Option<u64> {
         self.counts_delivery.then_some(self.delivered)
-    }
-
-    /// Counts this attempt of a client's call, for `http.request.resend_count`.
-    pub(crate) fn count_attempt(&mut self) {
-        if self.side() == Side::Client
-            && let Some((before, context)) = self.with_context(AttemptCount::count)
-            && let Some(facts) = &mut self.facts
-        {
-            facts.set_resend_count(before);
-            self.context = Some(context);
-        }
     }
 
     /// Runs `f` with the span of the exchange, if its context has one.
@@ -235,6 +225,18 @@ impl Exchange {
         if let Some(facts) = &mut self.facts {
             read::end(&self.rules, facts, end, self.elapsed);
         }
+    }
+
+    /// Counts this attempt of a client's call, for `http.request.resend_count`.
+    fn count_attempt(&mut self, facts: &mut Facts) {
+        if self.side() == Side::Server {
+            return;
+        }
+        let is_nested = self.claims.is_nested();
+        let counted = self.with_context(|context| AttemptCount::count(context, is_nested));
+        let Some((before, context)) = counted else { return };
+        facts.set_resend_count(before);
+        self.context = context.or_else(|| self.context.take());
     }
 
     /// A gRPC call is not over before its trailers, even if the response has no body for HTTP.

@@ -75,7 +75,7 @@ use crate::end::End;
 ///
 /// - [`on_request`](Self::on_request) once, before the inner service is called.
 /// - [`on_response`](Self::on_response) at most once, when the response head arrives.
-/// - [`on_end`](Self::on_end) exactly once, whatever happens.
+/// - [`on_end`](Self::on_end) exactly once, however the exchange ends.
 ///
 /// The last two are called only if `on_request` returned a state. If no observer of an exchange
 /// returned one, the response and the end are not read, and the hooks for them don't run.
@@ -119,7 +119,8 @@ pub trait Observer {
 
 /// Gives access to the observer `O` inside a composed observer.
 ///
-/// [`ObserveLayer`] offers the options of each observer that it contains.
+/// [`ObserveLayer`] offers the options of each observer that it contains. A pair `(A, B)` contains what
+/// `A` contains.
 pub trait Contains<O> {
     /// Returns the observer to be configured.
     fn observer_mut(&mut self) -> &mut O;

@@ -65,13 +65,18 @@ impl Observer for CallSpanObserver {
         if exchange.side() == Side::Server {
             return None;
         }
+        if exchange.is_recorded() {
+            // The call itself is not an attempt of anything around it.
+            let uncounted = exchange.with_context(|context| AttemptCount::none().within(context));
+            exchange.set_context(uncounted);
+            exchange.read_request(head);
+        }
         let counted = exchange.with_context(|context| AttemptCount::begin().within(context));
         exchange.set_context(counted);
         if !exchange.is_recorded() || self.span.retry.skips() || self.span.ignores(exchange) {
             return None;
         }
         let started_at = exchange.read_clock();
-        exchange.read_request(head);
         let (rules, facts) = (exchange.rules(), exchange.facts()?);
         let custom_name = emit::custom_span_name(rules, head);
         let (created, has_custom_name) = (Created::of(facts), custom_name.is_some());

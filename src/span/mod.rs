@@ -170,7 +170,6 @@ impl Observer for SpanObserver {
         }
         exchange.read_request(head);
         let started_at = exchange.read_clock();
-        exchange.count_attempt();
         let (rules, facts) = (exchange.rules(), exchange.facts()?);
         let custom_name = emit::custom_span_name(rules, head);
         let (created, has_custom_name) = (Created::of(facts), custom_name.is_some());

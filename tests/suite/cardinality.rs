@@ -6,7 +6,10 @@ use futures_util::FutureExt;
 use http::{Method, Request, Response, Version};
 use http_body_util::BodyExt;
 use tower::{Layer, Service, service_fn};
-use tower_telemetry::{AttemptsLayer, Convention, Route, TelemetryLayer};
+use tower_telemetry::{
+    AttemptsLayer, Convention, Route, TelemetryLayer,
+    observe::{ObserveLayer, Observer},
+};
 
 use crate::support::{Point, Script, Step::*, Telemetry};
 
@@ -178,7 +181,16 @@ fn unhandled_methods_have_no_route_label() {
 #[test]
 fn hosts_of_redirects_are_bounded() {
     let telemetry = Telemetry::new();
-    let layer = telemetry.stack(Convention::client());
+    check_redirects(&telemetry, &telemetry.stack(Convention::client()));
+    // Without spans the attempts are counted, too.
+    let telemetry = Telemetry::new();
+    check_redirects(&telemetry, &telemetry.metrics(Convention::client()));
+}
+
+fn check_redirects<O>(telemetry: &Telemetry, layer: &ObserveLayer<O>)
+where
+    O: Observer,
+{
     let get = |host: String| Request::get(format!("http://{host}/?200")).body(()).unwrap();
     let mut client = layer.layer(service_fn(answer));
     // One call, whose attempts go to ever other hosts.

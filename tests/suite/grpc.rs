@@ -738,6 +738,9 @@ async fn the_protocol_is_detected_or_set_and_grpc_web_is_http() {
                 let mut response = http::Response::builder();
                 if let Some(kind) = answer {
                     response = response.header("content-type", kind);
+                    if kind == "application/grpc" || kind == "application/grpc+proto" {
+                        response = response.header("grpc-status", "0");
+                    }
                 }
                 Ok::<_, std::convert::Infallible>(response.body(String::new()).unwrap())
             },
@@ -762,18 +765,23 @@ async fn a_claimed_call_is_http() {
         match request.uri().path() {
             "/never" => std::future::pending().await,
             "/fail" => Err(std::io::Error::from(std::io::ErrorKind::BrokenPipe)),
+            "/echo" => {
+                let response = http::Response::builder();
+                let response = response.header("content-type", "application/grpc");
+                Ok(response.body(String::from("hello")).unwrap())
+            }
             _ => Ok(http::Response::new(String::from("hello"))),
         }
     });
     let mut service = telemetry.stack(Convention::server()).layer(service);
-    for path in ["/a.B/C", "/never", "/fail"] {
+    for path in ["/a.B/C", "/echo", "/never", "/fail"] {
         let request = http::Request::post(path).header("content-type", "application/grpc");
         let call = tower::Service::call(&mut service, request.body(String::new()).unwrap());
         drop(futures_util::FutureExt::now_or_never(call));
     }
     assert!(telemetry.points_of("call.duration").is_empty());
     let durations = telemetry.points_of("request.duration");
-    assert_eq!(durations.iter().map(|point| point.count).sum::<u64>(), 3);
+    assert_eq!(durations.iter().map(|point| point.count).sum::<u64>(), 4);
     assert_eq!(telemetry.active(), 0);
     for span in telemetry.spans() {
         assert_eq!(span.name, "POST");

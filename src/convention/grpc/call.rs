@@ -86,9 +86,6 @@ impl Call {
         let is_grpc = has_status || has_grpc_content_type(&head.headers);
         let has_begun = is_grpc && !has_status;
         self.answer = Some(Answer { http_status: head.status, is_grpc, has_begun });
-        if is_grpc && rules.side() == Side::Server {
-            rules.caches.rpc_methods.set_grpc_server();
-        }
         if has_status {
             self.read_trailers(rules, &head.headers);
         }
@@ -96,6 +93,9 @@ impl Call {
 
     pub(super) fn read_trailers(&mut self, rules: &Rules, trailers: &HeaderMap) {
         self.status = Code::of_headers(trailers);
+        if rules.side() == Side::Server {
+            rules.caches.rpc_methods.set_grpc_server();
+        }
         let message = trailers.get(GRPC_MESSAGE).map(HeaderValue::as_bytes);
         self.message = message.map(|message| rules.truncated(&percent::decode(message)).to_owned());
         self.trailers.clear();
@@ -129,13 +129,16 @@ impl Call {
     }
 
     /// Returns true if the exchange turned out to be HTTP: a server answered without gRPC, for a
-    /// method that it is not known to have.
-    pub(super) fn is_http(&self, rules: &Rules) -> bool {
+    /// method that it is not known to have. The content type of an answer alone may be an echo.
+    pub(super) fn is_http(&self, rules: &Rules, has_status: bool) -> bool {
         if rules.side() == Side::Client || rules.options.protocol.is_some() {
             return false;
         }
         match self.answer {
-            Some(answer) => !answer.is_grpc && self.method.is_none(),
+            Some(answer) => {
+                let is_grpc = has_status || answer.is_grpc && self.is_certain;
+                !is_grpc && self.method.is_none()
+            }
             None => !self.is_certain,
         }
     }

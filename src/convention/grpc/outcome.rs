@@ -29,6 +29,7 @@ impl Call {
         {
             self.read_trailers(rules, trailers);
         }
+        let has_status = self.status.is_some();
         let is_late = || self.deadline.is_some_and(|d| deadline::has_passed(d, elapsed));
         let (code, kind) = match (self.status, end) {
             (Some(code), End::Complete { .. } | End::Dropped) => (code, None),
@@ -46,7 +47,7 @@ impl Call {
         if rules.side() == Side::Server {
             self.method = recognized(rules, self, code);
         }
-        if self.is_http(rules) {
+        if self.is_http(rules, has_status) {
             return Err(NotGrpc);
         }
         Ok(kind.or_else(|| code.is_error(rules.side()).then(|| code.name().into())))
