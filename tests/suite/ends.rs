@@ -434,3 +434,19 @@ fn a_body_that_ends_before_its_first_poll_is_complete() {
         assert_eq!(error_type.as_deref(), (!has_ended).then_some("cancelled"));
     }
 }
+
+/// A size that doesn't fit into the sum of the others is not recorded.
+#[test]
+fn sizes_beyond_the_sum_are_not_recorded() {
+    let telemetry = Telemetry::new();
+    let mut service =
+        telemetry.stack(Convention::client()).layer(service_fn(crate::support::hello::<String>));
+    for bytes in [u64::MAX - 5, 5, 1, 7] {
+        let mut request = crate::support::get("http://a/");
+        request.extensions_mut().insert(tower_telemetry::RequestBodySize::new(bytes));
+        drop(service.call(request).now_or_never().unwrap().unwrap());
+    }
+    let sizes = telemetry.points_of("request.body.size");
+    assert_eq!((sizes.len(), sizes[0].count), (1, 2));
+    assert_eq!(telemetry.duration().count, 4);
+}
