@@ -438,6 +438,7 @@ fn a_body_that_ends_before_its_first_poll_is_complete() {
 /// A size that doesn't fit into the sum of the others is not recorded.
 #[test]
 fn sizes_beyond_the_sum_are_not_recorded() {
+    expect_panics();
     let telemetry = Telemetry::new();
     let mut service =
         telemetry.stack(Convention::client()).layer(service_fn(crate::support::hello::<String>));
@@ -449,4 +450,6 @@ fn sizes_beyond_the_sum_are_not_recorded() {
     let sizes = telemetry.points_of("request.body.size");
     assert_eq!((sizes.len(), sizes[0].count), (1, 2));
     assert_eq!(telemetry.duration().count, 4);
+    let overflows = crate::support::OVERFLOWS.load(std::sync::atomic::Ordering::Relaxed);
+    assert_eq!(overflows, 0, "the SDK's sum overflowed");
 }

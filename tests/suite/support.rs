@@ -7,7 +7,10 @@ use std::{
     fmt::Write,
     io,
     pin::Pin,
-    sync::Once,
+    sync::{
+        Once,
+        atomic::{AtomicUsize, Ordering},
+    },
     task::{Context, Poll},
 };
 
@@ -323,12 +326,18 @@ pub(crate) fn expect_panics() {
     HOOK.call_once(|| {
         let print = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            if info.to_string().contains("overflow") {
+                OVERFLOWS.fetch_add(1, Ordering::Relaxed);
+            }
             if info.payload().downcast_ref::<&str>() != Some(&EXPECTED_PANIC) {
                 print(info);
             }
         }));
     });
 }
+
+/// The number of arithmetic overflows that panicked, even if the panic was caught.
+pub(crate) static OVERFLOWS: AtomicUsize = AtomicUsize::new(0);
 
 pub(crate) const EXPECTED_PANIC: &str = "the test expects this panic";
 
