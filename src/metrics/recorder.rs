@@ -115,7 +115,7 @@ impl Recorder {
         let found = match &key {
             Some(key) if was_reduced => self.active_series.reduced(key, labels),
             Some(key) if counted.is_none() => self.active_series.insert(key, self.binds, labels),
-            // What was added to the exact labels is subtracted from them.
+            // The exact labels were counted, so the same ones are subtracted.
             _ => Found { series: None, is_reduced: false },
         };
         match found.series {

@@ -1,4 +1,4 @@
-//! What holds for any text.
+//! Properties that hold for any text.
 
 use proptest::prelude::*;
 use tower_telemetry::database::Outcome;
@@ -155,7 +155,7 @@ proptest! {
     fn any_mixture_of_sql_is_recorded_and_bounded(sql in pieces(), system in 0..SYSTEMS.len()) {
         let (summary, sanitized) = recorded(SYSTEMS[system], &sql, false);
         check_bounds(&summary, &sql);
-        // What is left has no literals to be replaced.
+        // The rest has no literals to be replaced.
         let again = recorded(SYSTEMS[system], &sanitized, false).1;
         prop_assert_eq!(&again, &sanitized, "{}", sql);
         prop_assert_eq!(&recorded(SYSTEMS[system], &sql, true).1, &sql);

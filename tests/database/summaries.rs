@@ -152,7 +152,7 @@ fn summaries_of_other_dialects() {
             ("DELETE TOP (10) FROM a", "DELETE a"),
         ],
     );
-    // Whether the backslash escapes isn't known: the rest may be a string.
+    // The backslash may be an escape, so the rest may be a string.
     check("other_sql", &[("SELECT a FROM b WHERE c = 'x\\' OR d IN (SELECT 'y')", "SELECT b")]);
 }
 

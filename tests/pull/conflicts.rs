@@ -185,7 +185,7 @@ fn one_name_in_two_scopes() {
     assert!(warning.contains("jobs_total has two descriptions"), "{warning}");
 }
 
-/// Of two series with the same labels the first is exported, and a warning names the metric.
+/// The first of two series with the same labels is exported, and a warning names the metric.
 #[test]
 fn one_of_two_series() {
     let long = "a;b";

@@ -1,4 +1,4 @@
-//! What is reported beside what `/proc` and `ps` say at the same time.
+//! Compares the reported metrics with `/proc` and `ps`, read at the same time.
 #![cfg(target_os = "linux")]
 
 use std::{

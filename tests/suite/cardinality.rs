@@ -20,7 +20,7 @@ const METHODS: [&str; 12] = [
 const VERSIONS: [Version; 3] = [Version::HTTP_10, Version::HTTP_11, Version::HTTP_2];
 const STATUSES: [u16; 4] = [200, 404, 405, 500];
 
-/// How the caller ends the exchange.
+/// The way in which the caller ends the exchange.
 #[derive(Clone, Copy)]
 enum Ends {
     AfterTheBody,

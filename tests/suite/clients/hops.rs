@@ -140,7 +140,7 @@ fn only_ours(telemetry: &Telemetry) -> TelemetryLayer {
     layer(telemetry).with_destinations(|head| head.uri.host() == Some("127.0.0.1"))
 }
 
-/// Which of the headers that must not reach a third party a request had.
+/// Returns the headers of a request that must not reach a third party.
 fn private(headers: &HeaderMap) -> Vec<&str> {
     let names = ["authorization", "baggage", "traceparent"];
     names.into_iter().filter(|name| headers.contains_key(*name)).collect()
