@@ -32,6 +32,7 @@ pub mod propagation;
 mod providers;
 #[cfg(feature = "prometheus")]
 pub mod pull;
+mod quoted;
 pub mod resources;
 #[cfg(feature = "setup")]
 pub mod setup;

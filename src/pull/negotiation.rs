@@ -3,6 +3,7 @@
 use http::{HeaderMap, HeaderName, header};
 
 use super::number::Format;
+use crate::quoted::split_outside_quotes;
 
 /// Returns OpenMetrics if the request prefers it, or likes both alike. A request that accepts
 /// anything gets the text format, which every reader understands.
@@ -50,8 +51,8 @@ fn each_choice(
     mut visit: impl FnMut(&str, u16, &[(&str, &str)]),
 ) {
     for list in headers.get_all(name).iter().filter_map(|value| value.to_str().ok()) {
-        for choice in outside_quotes(list, ',') {
-            let mut parts = outside_quotes(choice, ';').map(str::trim);
+        for choice in split_outside_quotes(list, ',') {
+            let mut parts = split_outside_quotes(choice, ';').map(str::trim);
             let value = parts.next().unwrap_or_default();
             let parameters: Vec<_> = parts
                 .filter_map(|parameter| parameter.split_once('='))
@@ -66,19 +67,6 @@ fn each_choice(
             }
         }
     }
-}
-
-/// Splits at a separator, but not within quotes.
-fn outside_quotes(text: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut is_quoted, mut is_escaped) = (false, false);
-    text.split(move |c| {
-        let was_escaped = is_escaped;
-        is_escaped = is_quoted && c == '\\' && !was_escaped;
-        if c == '"' && !was_escaped {
-            is_quoted = !is_quoted;
-        }
-        c == separator && !is_quoted
-    })
 }
 
 /// Parses a quality, such as `0.5` or `1`, to thousandths. Returns None if it is invalid: more than

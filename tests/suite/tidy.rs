@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 21] = [
+const ROOT: [(&str, &[&str]); 22] = [
     ("contain", &[]),
     ("end", &[]),
     ("hash_trie", &[]),
     ("percent", &[]),
     ("providers", &[]),
+    ("quoted", &[]),
     ("stdout", &[]),
     ("traceparent", &[]),
-    ("convention", &["contain", "end", "hash_trie", "percent"]),
+    ("convention", &["contain", "end", "hash_trie", "percent", "quoted"]),
     ("observe", &["contain", "convention", "end"]),
     ("propagation", &["convention", "end", "observe", "percent", "traceparent"]),
     ("span", &["convention", "end", "observe", "providers", "traceparent"]),
@@ -21,7 +22,7 @@ const ROOT: [(&str, &[&str]); 21] = [
     ("caller_context_layer", &[]),
     ("integrations", &["attempts_layer", "convention", "observe", "propagation", "telemetry"]),
     ("logs", &["stdout"]),
-    ("pull", &["stdout"]),
+    ("pull", &["quoted", "stdout"]),
     ("database", &["convention", "hash_trie"]),
     ("resources", &["convention"]),
     ("setup", &["logs", "percent", "propagation", "pull", "stdout"]),

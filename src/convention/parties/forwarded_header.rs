@@ -8,6 +8,7 @@ use std::{
 use http::{HeaderMap, header};
 
 use super::scheme::HttpScheme;
+use crate::quoted::split_outside_quotes;
 
 /// The request as one proxy received it.
 #[derive(Default)]
@@ -24,7 +25,7 @@ pub(super) fn forwarded_hops(headers: &HeaderMap) -> Vec<Hop<'_>> {
         .iter()
         // A line that is not text still counts as one element.
         .map(|line| line.to_str().unwrap_or("?"))
-        .flat_map(|line| split_unquoted(line, ','))
+        .flat_map(|line| split_outside_quotes(line, ','))
         .filter(|element| !element.trim().is_empty())
         .map(|element| hop(element).unwrap_or_default())
         .collect()
@@ -34,7 +35,7 @@ pub(super) fn forwarded_hops(headers: &HeaderMap) -> Vec<Hop<'_>> {
 /// which a proxy wrote its own element.
 fn hop(element: &str) -> Option<Hop<'_>> {
     let mut hop = Hop::default();
-    for pair in split_unquoted(element, ';') {
+    for pair in split_outside_quotes(element, ';') {
         let (name, value) = pair.split_once('=').unwrap_or((pair, ""));
         let value = token_or_quoted(value.trim()).filter(|_| !name.contains('"'))?;
         match name.trim().to_ascii_lowercase().as_str() {
@@ -56,20 +57,6 @@ pub(super) fn node(value: &str) -> Option<IpAddr> {
         .ok()
         .or_else(|| value.strip_prefix('[')?.strip_suffix(']')?.parse().ok())?;
     Some(ip.to_canonical())
-}
-
-fn split_unquoted(value: &str, separator: char) -> impl Iterator<Item = &str> {
-    let (mut quoted, mut escaped) = (false, false);
-    value.split(move |c| {
-        let splits = c == separator && !quoted;
-        match c {
-            _ if escaped => escaped = false,
-            '\\' if quoted => escaped = true,
-            '"' => quoted = !quoted,
-            _ => {}
-        }
-        splits
-    })
 }
 
 fn token_or_quoted(value: &str) -> Option<Cow<'_, str>> {
