@@ -4,17 +4,18 @@ use std::{error::Error, fmt, sync::Arc};
 
 use opentelemetry::{
     KeyValue, StringValue,
-    metrics::MeterProvider,
+    metrics::{Histogram, MeterProvider},
     trace::{Tracer, TracerProvider},
 };
 
 use super::{
     Operation, Outcome,
     attribute_names::{DB_NAMESPACE, DB_SYSTEM_NAME, SERVER_ADDRESS, SERVER_PORT},
-    database_providers::{Durations, Spans},
     dialect::Dialect,
+    operation_duration,
     statements::Statements,
 };
+use crate::providers::{LazyInstruments, Tracers};
 
 /// A database, as its client's telemetry describes it.
 ///
@@ -29,7 +30,7 @@ pub struct Database {
 
 pub(super) struct Shared {
     pub(super) settings: Settings,
-    pub(super) spans: Arc<Spans>,
+    pub(super) tracers: Arc<Tracers>,
     pub(super) durations: Arc<Durations>,
     pub(super) statements: Statements,
 }
@@ -43,6 +44,8 @@ pub(super) struct Settings {
     pub(super) has_query_text: bool,
     classify: Option<Arc<Classify>>,
 }
+
+type Durations = LazyInstruments<Histogram<f64>>;
 
 type Classify = dyn Fn(&(dyn Error + 'static)) -> Option<Outcome> + Send + Sync;
 
@@ -60,7 +63,8 @@ impl Database {
             has_query_text: true,
             classify: None,
         };
-        Self::of(settings, Arc::default(), Arc::default())
+        let durations = LazyInstruments::of_global(operation_duration::histogram);
+        Self::of(settings, Arc::default(), Arc::new(durations))
     }
 
     /// Sets `db.namespace`: the name of the database on its server. For PostgreSQL it is
@@ -113,8 +117,8 @@ impl Database {
         self.change(|settings| settings.classify = Some(Arc::new(classify)))
     }
 
-    /// Uses this provider instead of the global one, which is looked up at the first operations,
-    /// and now and then as long as there is none.
+    /// Uses this provider instead of the global one, which is looked up at the first operations, and
+    /// now and then as long as it makes only no-op spans: none is installed yet, or it was shut down.
     #[must_use]
     pub fn with_tracer_provider<P>(self, provider: &P) -> Self
     where
@@ -122,11 +126,10 @@ impl Database {
         P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
     {
         let Shared { settings, durations, .. } = &*self.shared;
-        Self::of(settings.clone(), Arc::new(Spans::of(provider)), Arc::clone(durations))
+        Self::of(settings.clone(), Arc::new(Tracers::of(provider)), Arc::clone(durations))
     }
 
-    /// Uses this provider instead of the global one, which is looked up at the first operations,
-    /// and now and then as long as there is none.
+    /// Uses this provider instead of the global one, which is looked up until there is one.
     ///
     /// A global provider without any state, as a type of your own that forwards to a `static`, is
     /// taken for none: give it here.
@@ -135,8 +138,9 @@ impl Database {
     where
         P: MeterProvider + ?Sized,
     {
-        let Shared { settings, spans, .. } = &*self.shared;
-        Self::of(settings.clone(), Arc::clone(spans), Arc::new(Durations::of(provider)))
+        let Shared { settings, tracers, .. } = &*self.shared;
+        let durations = LazyInstruments::of(provider, operation_duration::histogram);
+        Self::of(settings.clone(), Arc::clone(tracers), Arc::new(durations))
     }
 
     /// Describes an operation that runs this SQL.
@@ -152,16 +156,16 @@ impl Database {
         Operation::of_name(self, name.into())
     }
 
-    fn of(settings: Settings, spans: Arc<Spans>, durations: Arc<Durations>) -> Self {
+    fn of(settings: Settings, tracers: Arc<Tracers>, durations: Arc<Durations>) -> Self {
         let statements = Statements::new(Dialect::of(settings.system.as_str()));
-        Self { shared: Arc::new(Shared { settings, spans, durations, statements }) }
+        Self { shared: Arc::new(Shared { settings, tracers, durations, statements }) }
     }
 
     fn change(self, change: impl FnOnce(&mut Settings)) -> Self {
-        let Shared { settings, spans, durations, .. } = &*self.shared;
+        let Shared { settings, tracers, durations, .. } = &*self.shared;
         let mut settings = settings.clone();
         change(&mut settings);
-        Self::of(settings, Arc::clone(spans), Arc::clone(durations))
+        Self::of(settings, Arc::clone(tracers), Arc::clone(durations))
     }
 }
 

@@ -119,11 +119,11 @@
 
 mod attribute_names;
 mod database_client;
-mod database_providers;
 mod dialect;
 mod instrumented;
 mod keywords;
 mod operation;
+mod operation_duration;
 mod operation_outcome;
 mod running;
 mod sanitize;

@@ -159,8 +159,8 @@ impl<'a> Operation<'a> {
         if Context::is_current_telemetry_suppressed() {
             return Running::noop();
         }
-        let has_span = shared.spans.may_start();
-        if !has_span && shared.durations.histogram().is_none() {
+        let has_span = !shared.tracers.skips();
+        if !has_span && shared.durations.get().is_none() {
             return Running::noop();
         }
         let is_label = self.read_sql();

@@ -65,10 +65,14 @@ impl Running {
     ) -> Self {
         let shared = &database.shared;
         let started_at = SystemTime::now();
-        let span = span.and_then(|span| shared.spans.start(span.with_start_time(started_at)));
+        let parent = Context::current();
+        let start = |span: SpanBuilder| {
+            shared.tracers.start(span.with_start_time(started_at), &parent, &parent)
+        };
+        let span = span.map(start).filter(|span| !span.is_noop);
         let is_recording = span.as_ref().is_some_and(|span| span.is_recording);
-        let context = span.map_or_else(Context::current, |span| span.context);
-        let is_active = is_recording || shared.durations.histogram().is_some();
+        let context = span.map_or(parent, |span| span.context);
+        let is_active = is_recording || shared.durations.get().is_some();
         let active = is_active.then(|| Active {
             database: database.clone(),
             is_recording,
@@ -116,7 +120,7 @@ impl Running {
             // The same duration as the metric, also if the system clock was set meanwhile.
             span.end_with_timestamp(started_at + elapsed);
         }
-        if let Some(histogram) = database.shared.durations.histogram() {
+        if let Some(histogram) = database.shared.durations.get() {
             histogram.record(elapsed.as_secs_f64(), &labels);
         }
     }

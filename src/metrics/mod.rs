@@ -12,15 +12,15 @@ use std::{
 };
 
 use http::request;
-use opentelemetry::{Key, global, metrics::Meter};
+use opentelemetry::{Key, metrics::Meter};
 
 pub use self::metrics_layer::MetricsLayer;
 use self::recorder::Recorder;
 use crate::{
-    convention::{emit, rules::Rules},
+    convention::rules::Rules,
     end::End,
     observe::{Claim, Contains, Exchange, Observer},
-    providers::Retry,
+    providers::{Retry, global_meter},
 };
 
 /// The observer of a [`MetricsLayer`].
@@ -64,14 +64,6 @@ impl MetricsObserver {
         };
         Some(self.recorder.get_or_init(|| Recorder::new(&self.options, rules, &meter)))
     }
-}
-
-/// Returns a meter of the global provider, if one is installed.
-fn global_meter() -> Option<Meter> {
-    let provider = global::meter_provider();
-    // The API's default provider has no state, so it can't record anything.
-    let is_noop = size_of_val(&*provider) == 0;
-    (!is_noop).then(|| provider.meter_with_scope(emit::scope()))
 }
 
 impl Clone for MetricsObserver {

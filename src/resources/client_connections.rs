@@ -16,12 +16,12 @@ use tower_layer::Layer;
 
 use super::{
     CountedConnector, CountedRequests,
-    lazy_instruments::LazyInstruments,
     resource_names::client::{
         CONNECTION_DURATION, CONNECTION_REUSED, CONNECTION_STATE, CONNECTION_WAIT_TIME,
         OPEN_CONNECTIONS, SERVER_ADDRESS, SERVER_PORT,
     },
 };
+use crate::providers::LazyInstruments;
 
 /// Measures the connections of a `hyper_util::client::legacy::Client`.
 ///

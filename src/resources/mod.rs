@@ -19,7 +19,6 @@ mod collection;
 mod counted_connector;
 #[cfg(feature = "hyper")]
 mod counted_requests;
-mod lazy_instruments;
 mod pool;
 #[cfg(feature = "process")]
 mod process;

@@ -15,13 +15,12 @@ use tower_layer::Layer;
 use tower_service::Service;
 
 use super::{
-    SaturationFuture,
-    lazy_instruments::LazyInstruments,
-    rejection,
+    SaturationFuture, rejection,
     resource_names::{
         ERROR_TYPE, SERVICE_NAME, SERVICE_REJECTED, SERVICE_WAIT_DURATION, SERVICE_WAITING,
     },
 };
+use crate::providers::LazyInstruments;
 
 /// Measures how long callers wait until a service is ready, and how many it rejects.
 ///

@@ -17,10 +17,8 @@ use pin_project_lite::pin_project;
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{
-    lazy_instruments::LazyInstruments,
-    resource_names::{SERVER_CONNECTION_DURATION, SERVER_OPEN_CONNECTIONS, SERVER_PORT},
-};
+use super::resource_names::{SERVER_CONNECTION_DURATION, SERVER_OPEN_CONNECTIONS, SERVER_PORT};
+use crate::providers::LazyInstruments;
 
 /// Counts the connections of a server, and measures how long they live.
 ///

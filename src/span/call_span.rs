@@ -1,14 +1,11 @@
 //! One span around all attempts of a call.
 
 use http::request;
-use opentelemetry::trace::{SpanBuilder, SpanKind};
+use opentelemetry::trace::SpanKind;
 
-use super::{SpanObserver, SpanState, Started};
+use super::{SpanObserver, SpanState};
 use crate::{
-    convention::{
-        Side,
-        emit::{self, Created},
-    },
+    convention::Side,
     end::End,
     observe::{AttemptCount, Contains, Exchange, ObserveLayer, Observer},
 };
@@ -73,23 +70,15 @@ impl Observer for CallSpanObserver {
         }
         let counted = exchange.with_context(|context| AttemptCount::begin().within(context));
         exchange.set_context(counted);
-        if !exchange.is_recorded() || self.span.retry.skips() || self.span.ignores(exchange) {
+        if !exchange.is_recorded() || self.span.tracers.skips() || self.span.ignores(exchange) {
             return None;
         }
-        let started_at = exchange.read_clock();
-        let (rules, facts) = (exchange.rules(), exchange.facts()?);
-        let custom_name = emit::custom_span_name(rules, head);
-        let (created, has_custom_name) = (Created::of(facts), custom_name.is_some());
-        let name = custom_name.unwrap_or_else(|| emit::span_name(facts));
-        let mut builder =
-            SpanBuilder::from_name(name).with_kind(SpanKind::Internal).with_start_time(started_at);
-        builder.attributes = Some(emit::request_attributes(rules, facts, head));
-        let Started { context, is_recording, is_noop } = self.span.start(exchange, builder);
-        if is_noop {
+        let (started, state) = self.span.begin(exchange, head, SpanKind::Internal)?;
+        if started.is_noop {
             return None;
         }
-        exchange.set_context(context);
-        Some(SpanState { is_recording, has_custom_name, created })
+        exchange.set_context(started.context);
+        Some(state)
     }
 
     fn on_response(

@@ -1,13 +1,11 @@
 //! The layer of spans, and the options of its observer.
 
-use std::sync::Arc;
-
 use opentelemetry::trace::{Tracer, TracerProvider};
 
 use super::SpanObserver;
 use crate::{
-    convention::emit,
     observe::{Contains, ObserveLayer},
+    providers::Tracers,
 };
 
 /// A layer that records a span for each exchange.
@@ -169,11 +167,7 @@ impl<O: Contains<SpanObserver> + Clone> ObserveLayer<O> {
         P: TracerProvider,
         P::Tracer: Tracer<Span: Send + Sync + 'static> + Send + Sync + 'static,
     {
-        let tracer = Arc::new(provider.tracer_with_scope(emit::scope()));
-        self.map_observer(|observer| {
-            let span = observer.observer_mut();
-            *span = SpanObserver { tracer: Some(tracer), ..span.clone() };
-        })
+        self.map_observer(|observer| observer.observer_mut().tracers = Tracers::of(provider))
     }
 
     /// Starts no span for an exchange whose parent is not sampled, and passes the parent's context on.

@@ -8,11 +8,11 @@ const ROOT: [(&str, &[&str]); 22] = [
     ("end", &[]),
     ("hash_trie", &[]),
     ("percent", &[]),
-    ("providers", &[]),
     ("quoted", &[]),
     ("stdout", &[]),
     ("traceparent", &[]),
     ("convention", &["contain", "end", "hash_trie", "percent", "quoted"]),
+    ("providers", &["convention"]),
     ("observe", &["contain", "convention", "end"]),
     ("propagation", &["convention", "end", "observe", "percent", "traceparent"]),
     ("span", &["convention", "end", "observe", "providers", "traceparent"]),
@@ -23,8 +23,8 @@ const ROOT: [(&str, &[&str]); 22] = [
     ("integrations", &["attempts_layer", "convention", "observe", "propagation", "telemetry"]),
     ("logs", &["stdout"]),
     ("pull", &["quoted", "stdout"]),
-    ("database", &["convention", "hash_trie"]),
-    ("resources", &["convention"]),
+    ("database", &["convention", "hash_trie", "providers"]),
+    ("resources", &["convention", "providers"]),
     ("setup", &["logs", "percent", "propagation", "pull", "stdout"]),
 ];
 

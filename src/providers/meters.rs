@@ -1,4 +1,4 @@
-//! Instruments of a given provider, or of the global one.
+//! Meters and instruments of a given provider, or of the global one.
 
 use std::sync::OnceLock;
 
@@ -9,19 +9,27 @@ use opentelemetry::{
 
 use crate::convention::emit;
 
+/// Returns a meter of the global provider, if one is installed.
+pub(crate) fn global_meter() -> Option<Meter> {
+    let provider = global::meter_provider();
+    // The API's default provider has no state, so it can't record anything.
+    let is_noop = size_of_val(&*provider) == 0;
+    (!is_noop).then(|| provider.meter_with_scope(emit::scope()))
+}
+
 /// Instruments that are created when they are used first, of the provider that is installed then.
-pub(super) struct LazyInstruments<I> {
+pub(crate) struct LazyInstruments<I> {
     created: OnceLock<I>,
     create: fn(&Meter) -> I,
 }
 
 impl<I> LazyInstruments<I> {
     /// Uses the global provider, which is looked up until there is one.
-    pub(super) fn of_global(create: fn(&Meter) -> I) -> Self {
+    pub(crate) fn of_global(create: fn(&Meter) -> I) -> Self {
         Self { created: OnceLock::new(), create }
     }
 
-    pub(super) fn of<P>(provider: &P, create: fn(&Meter) -> I) -> Self
+    pub(crate) fn of<P>(provider: &P, create: fn(&Meter) -> I) -> Self
     where
         P: MeterProvider + ?Sized,
     {
@@ -30,15 +38,11 @@ impl<I> LazyInstruments<I> {
     }
 
     /// Returns the instruments. `None`: no global provider is installed yet.
-    pub(super) fn get(&self) -> Option<&I> {
+    pub(crate) fn get(&self) -> Option<&I> {
         if let Some(instruments) = self.created.get() {
             return Some(instruments);
         }
-        let provider = global::meter_provider();
-        // The API's own no-op provider is the one without any state.
-        if size_of_val(&*provider) == 0 {
-            return None;
-        }
-        Some(self.created.get_or_init(|| (self.create)(&provider.meter_with_scope(emit::scope()))))
+        let meter = global_meter()?;
+        Some(self.created.get_or_init(|| (self.create)(&meter)))
     }
 }

@@ -1,0 +1,12 @@
+//! Global providers that are installed late, or replaced, and those that are given.
+
+mod latest;
+mod meters;
+mod retry;
+mod tracers;
+
+pub(crate) use self::{
+    meters::{LazyInstruments, global_meter},
+    retry::Retry,
+    tracers::{Started, Tracers},
+};
