@@ -18,7 +18,7 @@ mod hooks;
 mod http;
 pub(crate) mod instruments;
 pub(crate) mod labels;
-mod names;
+pub(crate) mod names;
 pub(crate) mod options;
 mod parties;
 mod protocol;
@@ -30,7 +30,7 @@ pub(crate) mod series_key;
 mod server;
 mod side;
 mod url_parts;
-mod values;
+pub(crate) mod values;
 
 #[cfg(feature = "reqwest")]
 pub(crate) use self::url_parts::UrlFragment;

@@ -1,5 +1,7 @@
 //! Names on the wire of database operations.
 
+pub(super) use crate::convention::names::{ERROR_TYPE, SERVER_ADDRESS, SERVER_PORT};
+
 pub(super) const OPERATION_DURATION: &str = "db.client.operation.duration";
 
 pub(super) const DB_SYSTEM_NAME: &str = "db.system.name";
@@ -12,9 +14,6 @@ pub(super) const DB_QUERY_TEXT: &str = "db.query.text";
 pub(super) const DB_STORED_PROCEDURE_NAME: &str = "db.stored_procedure.name";
 pub(super) const DB_RESPONSE_STATUS_CODE: &str = "db.response.status_code";
 pub(super) const DB_RESPONSE_RETURNED_ROWS: &str = "db.response.returned_rows";
-pub(super) const ERROR_TYPE: &str = "error.type";
-pub(super) const SERVER_ADDRESS: &str = "server.address";
-pub(super) const SERVER_PORT: &str = "server.port";
 
 #[cfg(test)]
 mod tests {

@@ -131,6 +131,7 @@ mod statements;
 mod summary;
 mod tokens;
 
+pub(crate) use self::operation_duration::BOUNDARIES;
 pub use self::{
     database_client::Database, operation::Operation, operation_outcome::Outcome, running::Running,
 };

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use opentelemetry::StringValue;
 
 use super::{dialect::Dialect, sanitize::sanitized, summary::summary};
-use crate::hash_trie::HashTrie;
+use crate::{convention::values::truncated, hash_trie::HashTrie};
 
 /// A query text as it is recorded.
 #[derive(Debug, Clone)]
@@ -43,7 +43,7 @@ impl Statements {
     /// Returns the text itself if its values are parameters, else the text without literals; and
     /// its summary.
     pub(super) fn statement(&self, sql: &str, is_parameterized: bool) -> Statement {
-        let sql = cut(sql);
+        let sql = truncated(sql, MAX_TEXT);
         if let Some(cached) = self.cached.get(sql, |cached| *cached.sql == *sql) {
             return cached.statement(is_parameterized);
         }
@@ -81,15 +81,6 @@ impl Cached {
             is_label: self.is_label,
         }
     }
-}
-
-/// Cuts a text at its limit.
-fn cut(sql: &str) -> &str {
-    if sql.len() <= MAX_TEXT {
-        return sql;
-    }
-    let end = (0..=MAX_TEXT).rev().find(|at| sql.is_char_boundary(*at)).unwrap_or(0);
-    &sql[..end]
 }
 
 /// Bytes. A batch of rows may be a text of megabytes.

@@ -55,8 +55,8 @@ use crate::{attempts_layer::AttemptsLayer, convention::UrlTemplate, telemetry::T
 /// ```
 ///
 /// A [`CallSpanLayer`](crate::CallSpanLayer) outside of the redirects makes the hops one trace, if
-/// there is no current span. A retry layer belongs in the place of the redirect layer. The client counts the attempts of each call:
-/// `http.request.resend_count`.
+/// there is no current span. A retry layer belongs in the place of the redirect layer. The client
+/// counts the attempts of each call: `http.request.resend_count`.
 #[derive(Debug, Clone)]
 pub struct ReqwestClient<S = TelemetryService<ReqwestService>> {
     client: reqwest::Client,

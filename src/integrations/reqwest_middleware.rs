@@ -21,8 +21,8 @@ use crate::{
     telemetry::TelemetryObserver,
 };
 
-/// A middleware for `ClientWithMiddleware` that records the same as [`TelemetryLayer`](crate::TelemetryLayer) (feature
-/// `reqwest-middleware`, for 0.5).
+/// A middleware for `ClientWithMiddleware` that records the same as
+/// [`TelemetryLayer`](crate::TelemetryLayer) (feature `reqwest-middleware`, for 0.5).
 ///
 /// Add it after a retry middleware, so that it stands inside of it. Each attempt then has a span of its
 /// own, and all but the first have `http.request.resend_count`. A [`UrlTemplate`] is read from the

@@ -90,9 +90,8 @@ impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
     ///
     /// The global provider is looked up at the first request, and again until one is installed. A meter
     /// provider that replaces another one is not noticed, because instruments don't tell that their
-    /// provider was shut down. A
-    /// global provider without any state (a zero-sized type of your own that forwards to a `static`)
-    /// is taken for the API's no-op default. Pass it here instead.
+    /// provider was shut down. A global provider without any state (a zero-sized type of your own that
+    /// forwards to a `static`) is taken for the API's no-op default. Pass it here instead.
     #[must_use]
     pub fn with_meter_provider<P>(self, provider: &P) -> Self
     where
@@ -104,9 +103,10 @@ impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
 
     /// Records the sizes of request and response bodies. Default: off.
     ///
-    /// The size of a request is the one that its `Content-Length` announces (at most 1 TiB; a sum beyond 2^64 is not recorded), or
-    /// zero for an HTTP/1 request that announces no body. Otherwise it is not recorded. The size of a
-    /// response is the number of bytes that were delivered, even if the delivery was cut short.
+    /// The size of a request is the one that its `Content-Length` announces, or zero for an HTTP/1
+    /// request that announces no body. Otherwise it is not recorded. Neither is one above 1 TiB, or one
+    /// with which the sum of all sizes would exceed 2^64. The size of a response is the number of bytes
+    /// that were delivered, even if the delivery was cut short.
     ///
     /// The `Content-Length` of a client is usually written below this layer, so a client also reads
     /// [`RequestBodySize`](crate::RequestBodySize).

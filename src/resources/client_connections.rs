@@ -20,6 +20,7 @@ use super::{
         CONNECTION_DURATION, CONNECTION_REUSED, CONNECTION_STATE, CONNECTION_WAIT_TIME,
         OPEN_CONNECTIONS, SERVER_ADDRESS, SERVER_PORT,
     },
+    server_connections::BOUNDARIES,
 };
 use crate::providers::LazyInstruments;
 
@@ -290,10 +291,6 @@ impl Instruments {
 
 const IDLE: &str = "idle";
 const ACTIVE: &str = "active";
-
-/// Seconds (semantic conventions, `http.client.connection.duration`).
-const BOUNDARIES: [f64; 14] =
-    [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];
 
 /// Seconds. A connection that is reused is there at once.
 const WAIT_BOUNDARIES: [f64; 12] =

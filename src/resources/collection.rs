@@ -47,6 +47,16 @@ pub(super) struct Metric<T> {
 /// A value, and the attribute that tells it from the other values of its metric.
 pub(super) type Point<N> = (N, Option<KeyValue>);
 
+/// Returns the one point of a metric, or none without a value.
+pub(super) fn single<N>(value: impl Into<Option<N>>) -> Vec<Point<N>> {
+    value.into().map(|value| (value, None)).into_iter().collect()
+}
+
+/// Converts a number to the type of up-down counters.
+pub(super) fn signed(n: impl TryInto<i64>) -> i64 {
+    n.try_into().unwrap_or(i64::MAX)
+}
+
 type ToPoints<T, N> = fn(&T) -> Vec<Point<N>>;
 
 /// The kind of a metric, with the function from a reading to its points.

@@ -9,14 +9,14 @@ use opentelemetry::{
 
 use super::{
     Observation,
-    collection::{self, Metric, Point, Points},
+    collection::{self, Metric, Points, signed, single},
     resource_names::{
         CONNECTION_COUNT, CONNECTION_CREATE_TIME, CONNECTION_IDLE_MAX, CONNECTION_IDLE_MIN,
         CONNECTION_LIMIT, CONNECTION_PENDING, CONNECTION_STATE, CONNECTION_TIMEOUTS,
         CONNECTION_USE_TIME, CONNECTION_WAIT_TIME, POOL_NAME,
     },
 };
-use crate::convention::emit;
+use crate::{convention::emit, database::BOUNDARIES};
 
 /// Reports the state of a connection pool, read by `state` once per collection.
 ///
@@ -259,42 +259,31 @@ fn metrics() -> Vec<Metric<PoolState>> {
             name: CONNECTION_LIMIT,
             unit: "{connection}",
             description: "Maximum number of open connections allowed.",
-            points: Points::UpDownCounter(|pool| optional(pool.limit)),
+            points: Points::UpDownCounter(|pool| single(pool.limit.map(signed))),
         },
         Metric {
             name: CONNECTION_IDLE_MIN,
             unit: "{connection}",
             description: "Minimum number of idle connections allowed.",
-            points: Points::UpDownCounter(|pool| optional(pool.idle_min)),
+            points: Points::UpDownCounter(|pool| single(pool.idle_min.map(signed))),
         },
         Metric {
             name: CONNECTION_IDLE_MAX,
             unit: "{connection}",
             description: "Maximum number of idle connections allowed.",
-            points: Points::UpDownCounter(|pool| optional(pool.idle_max)),
+            points: Points::UpDownCounter(|pool| single(pool.idle_max.map(signed))),
         },
         Metric {
             name: CONNECTION_PENDING,
             unit: "{request}",
             description: "Requests that wait for a connection.",
-            points: Points::UpDownCounter(|pool| optional(pool.pending)),
+            points: Points::UpDownCounter(|pool| single(pool.pending.map(signed))),
         },
         Metric {
             name: CONNECTION_TIMEOUTS,
             unit: "{timeout}",
             description: "Requests that gave up waiting for a connection.",
-            points: Points::Counter(|pool| pool.timeouts.map(|n| (n, None)).into_iter().collect()),
+            points: Points::Counter(|pool| single(pool.timeouts)),
         },
     ]
 }
-
-fn optional(n: Option<usize>) -> Vec<Point<i64>> {
-    n.map(|n| (signed(n), None)).into_iter().collect()
-}
-
-fn signed(n: usize) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
-}
-
-/// Seconds.
-const BOUNDARIES: [f64; 9] = [0.001, 0.005, 0.01, 0.05, 0.1, 0.5, 1.0, 5.0, 10.0];

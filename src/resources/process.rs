@@ -4,7 +4,7 @@ use opentelemetry::{KeyValue, metrics::MeterProvider};
 
 use super::{
     Observation,
-    collection::{self, Metric, Point, Points},
+    collection::{self, Metric, Point, Points, signed, single},
     process_sample::Sample,
     resource_names::process as names,
 };
@@ -123,15 +123,7 @@ fn metrics() -> Vec<Metric<Sample>> {
     ]
 }
 
-fn single<N>(value: Option<N>) -> Vec<Point<N>> {
-    value.map(|value| (value, None)).into_iter().collect()
-}
-
 fn pair<N>(values: Option<[N; 2]>, key: &'static str, names: [&'static str; 2]) -> Vec<Point<N>> {
     let points = values.into_iter().flatten().zip(names);
     points.map(|(value, name)| (value, Some(KeyValue::new(key, name)))).collect()
-}
-
-fn signed(n: u64) -> i64 {
-    i64::try_from(n).unwrap_or(i64::MAX)
 }

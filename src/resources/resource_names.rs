@@ -1,5 +1,7 @@
 //! Names on the wire of the metrics in this folder.
 
+pub(super) use crate::convention::names::{ERROR_TYPE, SERVER_PORT};
+
 pub(super) const POOL_NAME: &str = "db.client.connection.pool.name";
 pub(super) const CONNECTION_STATE: &str = "db.client.connection.state";
 pub(super) const CONNECTION_COUNT: &str = "db.client.connection.count";
@@ -14,9 +16,7 @@ pub(super) const CONNECTION_USE_TIME: &str = "db.client.connection.use_time";
 
 pub(super) const SERVER_OPEN_CONNECTIONS: &str = "http.server.open_connections";
 pub(super) const SERVER_CONNECTION_DURATION: &str = "http.server.connection.duration";
-pub(super) const SERVER_PORT: &str = "server.port";
 
-pub(super) const ERROR_TYPE: &str = "error.type";
 pub(super) const SERVICE_NAME: &str = "tower.service.name";
 pub(super) const SERVICE_WAITING: &str = "tower.service.waiting";
 pub(super) const SERVICE_WAIT_DURATION: &str = "tower.service.wait.duration";
@@ -24,13 +24,13 @@ pub(super) const SERVICE_REJECTED: &str = "tower.service.rejected";
 
 #[cfg(feature = "hyper")]
 pub(super) mod client {
+    pub(in crate::resources) use crate::convention::names::{SERVER_ADDRESS, SERVER_PORT};
+
     pub(in crate::resources) const CONNECTION_DURATION: &str = "http.client.connection.duration";
     pub(in crate::resources) const CONNECTION_REUSED: &str = "http.client.connection.reused";
     pub(in crate::resources) const CONNECTION_STATE: &str = "http.connection.state";
     pub(in crate::resources) const CONNECTION_WAIT_TIME: &str = "http.client.connection.wait_time";
     pub(in crate::resources) const OPEN_CONNECTIONS: &str = "http.client.open_connections";
-    pub(in crate::resources) const SERVER_ADDRESS: &str = "server.address";
-    pub(in crate::resources) use super::SERVER_PORT;
 }
 
 #[cfg(feature = "process")]

@@ -7,7 +7,7 @@ use tokio::runtime::{Handle, RuntimeMetrics};
 
 use super::{
     Observation,
-    collection::{self, Metric, Point, Points},
+    collection::{self, Metric, Points, single},
     resource_names::tokio as names,
 };
 use crate::convention::emit;
@@ -121,7 +121,7 @@ fn worker_metrics() -> [Metric<RuntimeMetrics>; 2] {
             points: Points::Seconds(|runtime| {
                 let workers = 0..runtime.num_workers();
                 let busy = workers.map(|i| runtime.worker_total_busy_duration(i).as_secs_f64());
-                single(busy.sum())
+                single(busy.sum::<f64>())
             }),
         },
         Metric {
@@ -129,12 +129,10 @@ fn worker_metrics() -> [Metric<RuntimeMetrics>; 2] {
             unit: "{park}",
             description: "Times that a worker ran out of tasks.",
             points: Points::Counter(|runtime| {
-                single((0..runtime.num_workers()).map(|i| runtime.worker_park_count(i)).sum())
+                single(
+                    (0..runtime.num_workers()).map(|i| runtime.worker_park_count(i)).sum::<u64>(),
+                )
             }),
         },
     ]
-}
-
-pub(super) fn single<N>(value: N) -> Vec<Point<N>> {
-    vec![(value, None)]
 }

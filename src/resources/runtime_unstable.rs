@@ -3,9 +3,8 @@
 use tokio::runtime::RuntimeMetrics;
 
 use super::{
-    collection::{Metric, Points},
+    collection::{Metric, Points, single},
     resource_names::tokio_unstable as names,
-    runtime::single,
 };
 
 pub(super) fn metrics() -> Vec<Metric<RuntimeMetrics>> {

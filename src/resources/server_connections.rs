@@ -261,5 +261,5 @@ impl Instruments {
 }
 
 /// Seconds (semantic conventions, `http.client.connection.duration`).
-const BOUNDARIES: [f64; 14] =
+pub(super) const BOUNDARIES: [f64; 14] =
     [0.01, 0.02, 0.05, 0.1, 0.2, 0.5, 1.0, 2.0, 5.0, 10.0, 30.0, 60.0, 120.0, 300.0];

@@ -185,9 +185,9 @@ impl<O: Contains<SpanObserver> + Clone> ObserveLayer<O> {
     /// W3C Trace Context Level 2, for all traces that begin with a span of this layer. Samplers of
     /// other services rely on it.
     ///
-    /// The SDK's default generator makes random ids, and the set-up of this crate
-    /// uses it. A layer can't find out which generator a provider has, so it does not set the flag
-    /// unless you say so. Don't say so of a generator whose right-most 56 bits are not random.
+    /// The SDK's default generator makes random ids, and the set-up of this crate uses it. A layer can't
+    /// find out which generator a provider has, so it does not set the flag unless you say so. Don't say
+    /// so of a generator whose right-most 56 bits are not random.
     ///
     /// The flag of a caller is passed on in any case. A root span costs three more allocations.
     #[must_use]

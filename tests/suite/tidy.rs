@@ -24,7 +24,7 @@ const ROOT: [(&str, &[&str]); 22] = [
     ("logs", &["stdout"]),
     ("pull", &["quoted", "stdout"]),
     ("database", &["convention", "hash_trie", "providers"]),
-    ("resources", &["convention", "providers"]),
+    ("resources", &["convention", "database", "providers"]),
     ("setup", &["logs", "percent", "propagation", "pull", "stdout"]),
 ];
 

@@ -198,6 +198,6 @@ impl Ledger {
     }
 }
 
-/// The time after which the operator is told of an export that lasts. A busy receiver may need some seconds;
-/// an error that is not retried is reported at once.
+/// The time after which the operator is told of an export that lasts. A busy receiver may need some
+/// seconds. An error that is not retried is reported at once.
 const NOTICE_DELAY: Duration = Duration::from_secs(5);

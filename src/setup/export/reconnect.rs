@@ -96,8 +96,8 @@ impl<E: PushMetricExporter> PushMetricExporter for Reconnecting<E> {
     }
 }
 
-/// Returns true if no answer came. The exporter appends the cause to a status only if the transport created
-/// it: `gRPC code: Unknown: transport error: …`.
+/// Returns true if no answer came. The exporter appends the cause to a status only if the transport
+/// created it: `gRPC code: Unknown: transport error: …`.
 fn is_cut_off(error: &OTelSdkError) -> bool {
     let OTelSdkError::InternalFailure(text) = error else { return false };
     text.split_once("gRPC code: ").is_some_and(|(_, code)| code.contains(": "))

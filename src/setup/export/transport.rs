@@ -170,7 +170,7 @@ fn with_tls(endpoint: Endpoint) -> Result<Endpoint, SetupError> {
 }
 
 #[cfg(not(feature = "setup-tls"))]
-#[allow(clippy::unnecessary_wraps)] // as with TLS
+#[expect(clippy::unnecessary_wraps, reason = "as with TLS")]
 fn with_tls(endpoint: Endpoint) -> Result<Endpoint, SetupError> {
     Ok(endpoint)
 }
@@ -188,7 +188,7 @@ fn tls_client(timeout: Duration) -> Result<Box<dyn HttpClient>, SetupError> {
 }
 
 #[cfg(not(feature = "setup-tls"))]
-#[allow(clippy::unnecessary_wraps)] // as with TLS
+#[expect(clippy::unnecessary_wraps, reason = "as with TLS")]
 fn tls_client(timeout: Duration) -> Result<Box<dyn HttpClient>, SetupError> {
     Ok(tcp_client(timeout))
 }
