@@ -21,6 +21,7 @@ mod contain;
 mod convention;
 pub mod database;
 mod end;
+mod error_sources;
 mod hash_trie;
 pub mod integrations;
 #[cfg(feature = "logs")]

@@ -32,6 +32,8 @@ mod side;
 mod url_parts;
 pub(crate) mod values;
 
+#[cfg(feature = "setup")]
+pub(crate) use self::grpc::code::Code as GrpcCode;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::url_parts::UrlFragment;
 pub use self::{

@@ -356,7 +356,7 @@ fn a_receiver_that_hangs() {
 
 #[test]
 fn a_receiver_that_refuses() {
-    a_receiver_in(Mood::Refuses);
+    a_receiver_in(Mood::REFUSES);
 }
 
 /// Stopped for thirty seconds and started again: nothing is lost, and there are two notices for

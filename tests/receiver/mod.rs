@@ -22,7 +22,7 @@ use opentelemetry_proto::tonic::{
             metrics_service_server::{MetricsService, MetricsServiceServer},
         },
         trace::v1::{
-            ExportTraceServiceRequest, ExportTraceServiceResponse,
+            ExportTracePartialSuccess, ExportTraceServiceRequest, ExportTraceServiceResponse,
             trace_service_server::{TraceService, TraceServiceServer},
         },
     },
@@ -33,9 +33,11 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, Span},
 };
 use prost::Message;
+use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
-use tonic::{Request, Response, Status, codec::CompressionEncoding, service::Routes};
+use tonic::{Code, Request, Response, Status, codec::CompressionEncoding, service::Routes};
+use tonic_types::{ErrorDetails, StatusExt};
 
 /// The telemetry and the requests that arrived.
 #[derive(Default, Clone)]
@@ -81,15 +83,22 @@ pub(crate) fn attribute(attributes: &[KeyValue], key: &str) -> Option<String> {
 }
 
 /// The behaviour of the receiver.
-#[derive(Clone, Copy, PartialEq)]
+#[derive(Debug, Clone, Copy, PartialEq)]
 pub(crate) enum Mood {
     Takes,
     /// Reads requests and never answers.
     Hangs,
-    /// Refuses without a hint to retry: 401, UNAUTHENTICATED.
-    Refuses,
-    /// Asks to retry later: 429 with `retry-after: 1`, UNAVAILABLE.
-    Overwhelmed,
+    /// Takes the request but for some items, and says why. With none rejected it only warns.
+    Rejects(u8),
+    /// Fails with a status of HTTP or of gRPC, and asks for a pause of seconds.
+    Fails(u16, Code, Option<u8>),
+    /// Answers with more bytes than an exporter should read.
+    Chatters,
+}
+
+impl Mood {
+    pub(crate) const REFUSES: Self = Self::Fails(401, Code::Unauthenticated, None);
+    pub(crate) const OVERWHELMED: Self = Self::Fails(429, Code::Unavailable, Some(1));
 }
 
 #[derive(Clone)]
@@ -111,7 +120,7 @@ impl Shared {
             let (state, changed) = &*self.0;
             let mut state = state.lock().unwrap();
             state.1.requests.push((path.to_owned(), headers.clone()));
-            if state.0 == Mood::Takes {
+            if matches!(state.0, Mood::Takes | Mood::Rejects(_)) {
                 store(&mut state.1);
             }
             changed.notify_all();
@@ -270,27 +279,63 @@ fn app(shared: Shared) -> Router {
         )
 }
 
-type HttpAnswer = (axum::http::StatusCode, [(&'static str, &'static str); 1], Vec<u8>);
-
 /// Decodes the body of a request.
-fn decoded<M: Message + Default>(headers: &HeaderMap, body: &Bytes) -> M {
-    assert_eq!(headers["content-type"], "application/x-protobuf");
+fn decoded<M: Message + Default + DeserializeOwned>(headers: &HeaderMap, body: &Bytes) -> M {
+    let mut plain = body.to_vec();
     if headers.get("content-encoding").is_some_and(|encoding| encoding == "gzip") {
-        let mut plain = Vec::new();
+        plain.clear();
         flate2::read::GzDecoder::new(&**body).read_to_end(&mut plain).unwrap();
-        return M::decode(&*plain).unwrap();
     }
-    M::decode(&**body).unwrap()
+    match headers["content-type"].to_str().unwrap() {
+        "application/json" => serde_json::from_slice(&plain).unwrap(),
+        "application/x-protobuf" => M::decode(&*plain).unwrap(),
+        other => panic!("the content type {other}"),
+    }
 }
 
-fn http_answer(mood: Mood) -> HttpAnswer {
-    use axum::http::StatusCode;
-    match mood {
-        Mood::Refuses => (StatusCode::UNAUTHORIZED, [("x-no", "no")], Vec::new()),
-        Mood::Overwhelmed => (StatusCode::TOO_MANY_REQUESTS, [("retry-after", "1")], Vec::new()),
-        _ => (StatusCode::OK, [("content-type", "application/x-protobuf")], Vec::new()),
+/// Answers by HTTP, in the encoding of the request. `field` is the JSON name of the rejected items.
+fn http_answer(mood: Mood, headers: &HeaderMap, field: &str) -> axum::response::Response {
+    use axum::{http::StatusCode, response::IntoResponse};
+
+    let content_type = headers["content-type"].clone();
+    let is_json = content_type == "application/json";
+    let (status, retry_after, body) = match mood {
+        Mood::Fails(status, _, retry_after) => {
+            let message = tonic_types::Status { message: WHY_NOT.to_owned(), ..Default::default() };
+            let json = format!(r#"{{"code":3,"message":"{WHY_NOT}"}}"#);
+            let body = if is_json { json.into_bytes() } else { message.encode_to_vec() };
+            (status, retry_after, body)
+        }
+        Mood::Rejects(rejected) => {
+            let json = format!(
+                r#"{{"partialSuccess":{{"{field}":"{rejected}","errorMessage":"{TOO_OLD}"}}}}"#
+            );
+            let body = if is_json { json.into_bytes() } else { rejecting(rejected) };
+            (200, None, body)
+        }
+        Mood::Chatters => (200, None, vec![b' '; 5 << 20]),
+        _ => (200, None, if is_json { b"{}".to_vec() } else { Vec::new() }),
+    };
+    let mut answer = (StatusCode::from_u16(status).unwrap(), body).into_response();
+    answer.headers_mut().insert("content-type", content_type);
+    if let Some(seconds) = retry_after {
+        answer.headers_mut().insert("retry-after", u16::from(seconds).into());
     }
+    answer
 }
+
+/// Returns a response with a partial success, which has the same shape for each signal.
+fn rejecting(rejected: u8) -> Vec<u8> {
+    let partial_success = Some(ExportTracePartialSuccess {
+        rejected_spans: rejected.into(),
+        error_message: TOO_OLD.to_owned(),
+    });
+    ExportTraceServiceResponse { partial_success }.encode_to_vec()
+}
+
+/// The words of a receiver that repeats a key.
+pub(crate) const WHY_NOT: &str = "not with s3cret-key";
+pub(crate) const TOO_OLD: &str = "too old";
 
 fn path_and_query(uri: &axum::http::Uri) -> String {
     uri.path_and_query().unwrap().to_string()
@@ -301,10 +346,11 @@ async fn http_traces(
     uri: axum::http::Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> HttpAnswer {
+) -> axum::response::Response {
     let message: ExportTraceServiceRequest = decoded(&headers, &body);
     let store = |received: &mut Received| received.traces.extend(message.resource_spans);
-    http_answer(shared.hear(&path_and_query(&uri), &headers, store).await)
+    let mood = shared.hear(&path_and_query(&uri), &headers, store).await;
+    http_answer(mood, &headers, "rejectedSpans")
 }
 
 async fn http_metrics(
@@ -312,10 +358,11 @@ async fn http_metrics(
     uri: axum::http::Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> HttpAnswer {
+) -> axum::response::Response {
     let message: ExportMetricsServiceRequest = decoded(&headers, &body);
     let store = |received: &mut Received| received.metrics.extend(message.resource_metrics);
-    http_answer(shared.hear(&path_and_query(&uri), &headers, store).await)
+    let mood = shared.hear(&path_and_query(&uri), &headers, store).await;
+    http_answer(mood, &headers, "rejectedDataPoints")
 }
 
 async fn http_logs(
@@ -323,17 +370,30 @@ async fn http_logs(
     uri: axum::http::Uri,
     headers: HeaderMap,
     body: Bytes,
-) -> HttpAnswer {
+) -> axum::response::Response {
     let message: ExportLogsServiceRequest = decoded(&headers, &body);
     let store = |received: &mut Received| received.logs.extend(message.resource_logs);
-    http_answer(shared.hear(&path_and_query(&uri), &headers, store).await)
+    let mood = shared.hear(&path_and_query(&uri), &headers, store).await;
+    http_answer(mood, &headers, "rejectedLogRecords")
 }
 
-fn grpc_answer<T: Default>(mood: Mood) -> Result<Response<T>, Status> {
+fn grpc_answer<T: Message + Default>(mood: Mood) -> Result<Response<T>, Status> {
     match mood {
-        Mood::Refuses => Err(Status::unauthenticated("no")),
-        Mood::Overwhelmed => Err(Status::unavailable("later")),
-        _ => Ok(Response::new(T::default())),
+        Mood::Fails(_, code, None) => Err(Status::new(code, WHY_NOT)),
+        Mood::Fails(_, code, Some(seconds)) => {
+            let pause = Some(Duration::from_secs(seconds.into()));
+            let details = ErrorDetails::with_retry_info(pause);
+            Err(Status::with_error_details(code, WHY_NOT, details))
+        }
+        Mood::Rejects(rejected) => Ok(Response::new(T::decode(&*rejecting(rejected)).unwrap())),
+        Mood::Chatters => {
+            let message = "x".repeat(5 << 20);
+            let partial_success =
+                Some(ExportTracePartialSuccess { rejected_spans: 0, error_message: message });
+            let chatter = ExportTraceServiceResponse { partial_success }.encode_to_vec();
+            Ok(Response::new(T::decode(&*chatter).unwrap()))
+        }
+        Mood::Takes | Mood::Hangs => Ok(Response::new(T::default())),
     }
 }
 

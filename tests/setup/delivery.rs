@@ -201,7 +201,7 @@ fn outages_lose_nothing() {
         spans(&telemetry, 1500);
         receiver.resume();
         receiver.wait_for("all", |received| received.spans().len() == 3500);
-        for mood in [Mood::Overwhelmed, Mood::Hangs] {
+        for mood in [Mood::OVERWHELMED, Mood::Hangs] {
             receiver.set(mood);
             let before = receiver.received();
             spans(&telemetry, 100);

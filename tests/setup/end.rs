@@ -29,8 +29,8 @@ async fn undelivered_telemetry_is_reported() {
         let down = format!("http://{}", nowhere());
         for (mood, url) in [
             (Some(Mood::Hangs), receiver.url()),
-            (Some(Mood::Refuses), receiver.url()),
-            (Some(Mood::Overwhelmed), receiver.url()),
+            (Some(Mood::REFUSES), receiver.url()),
+            (Some(Mood::OVERWHELMED), receiver.url()),
             (None, down),
         ] {
             if let Some(mood) = mood {
@@ -117,7 +117,7 @@ fn a_closed_port_is_not_awaited() {
     const PATIENCE: Duration = Duration::from_secs(20);
     for (protocol, is_back) in [("grpc", false), ("http/protobuf", false), ("grpc", true)] {
         let mut receiver = Receiver::start();
-        receiver.set(Mood::Refuses);
+        receiver.set(Mood::REFUSES);
         let telemetry = telemetry(&[
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
             ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
@@ -196,36 +196,40 @@ async fn slow_callbacks_are_awaited() {
     assert_eq!(panicked.1, 0);
 }
 
-/// With delta temporality, a failed export is lost even if a later one succeeds.
+/// With delta temporality, rejected data points are lost even if a later export succeeds. A notice tells of
+/// the first ones at once, and the shutdown reports those that no notice has told of.
 #[test]
 fn undelivered_deltas_are_reported() {
     use opentelemetry_proto::tonic::metrics::v1::{AggregationTemporality, metric::Data};
 
-    for (refuses, complete) in [(false, true), (true, false)] {
+    let rows = [
+        ("Delta", Mood::Takes, true),
+        ("Delta", Mood::Rejects(1), false),
+        ("Cumulative", Mood::Rejects(1), true),
+    ];
+    for (temporality, mood, is_complete) in rows {
         let receiver = Receiver::start();
         let telemetry = telemetry(&[
             NO_TRACES,
             NO_LOGS,
             ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
-            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", "Delta"),
+            ("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", temporality),
             ("OTEL_METRIC_EXPORT_INTERVAL", "50"),
         ]);
         let counter = telemetry.meter_provider().meter("test").u64_counter("c").build();
-        if refuses {
-            receiver.set(Mood::Refuses);
+        receiver.set(mood);
+        for exports in 1..=3 {
             counter.add(5, &[]);
-            receiver.wait_for("a refused export", |received| !received.requests.is_empty());
-            receiver.set(Mood::Takes);
+            receiver.wait_for("an export", |received| received.metrics("c").len() >= exports);
         }
-        counter.add(1, &[]);
-        let received = receiver.wait_for("an export", |received| !received.metrics("c").is_empty());
+        receiver.set(Mood::Takes);
+        let received = receiver.received();
         let Some(Data::Sum(sum)) = &received.metrics("c")[0].data else { panic!("a sum") };
-        assert_eq!(sum.aggregation_temporality(), AggregationTemporality::Delta);
-        let ended = tokio::runtime::Builder::new_current_thread()
-            .build()
-            .unwrap()
-            .block_on(telemetry.shutdown(SHORT));
-        assert_eq!(ended.is_ok(), complete, "{ended:?}");
+        let is_delta = sum.aggregation_temporality() == AggregationTemporality::Delta;
+        assert_eq!(is_delta, temporality == "Delta");
+        let runtime = tokio::runtime::Builder::new_current_thread().build().unwrap();
+        let ended = runtime.block_on(telemetry.shutdown(SHORT));
+        assert_eq!(ended.is_ok(), is_complete, "{temporality}, {mood:?}: {ended:?}");
     }
 }
 

@@ -242,11 +242,6 @@ async fn known_members_hold_and_unknown_ones_are_ignored() {
     spans(&telemetry, 1);
     telemetry.shutdown(LONG).await.unwrap();
     assert_eq!(receiver.received().spans().len(), before);
-    // Another encoding over HTTP is not supported, so protobuf is used.
-    let telemetry = crate::telemetry(&[(ENDPOINT, &url), (PROTOCOL, "http/json")]);
-    spans(&telemetry, 1);
-    telemetry.shutdown(LONG).await.unwrap();
-    assert_eq!(receiver.received().spans().len(), before + 1);
     // A bad argument means the ratio 1.
     let variables = [("OTEL_TRACES_SAMPLER", "traceidratio"), ("OTEL_TRACES_SAMPLER_ARG", "1.5")];
     let telemetry = builder(&variables).with_exporters(Signal::Traces, [Exporter::None]);
@@ -300,8 +295,10 @@ enum Fate {
     Differs,
     NoEffect,
     ReadElsewhere,
+    /// Supported for an endpoint with TLS.
+    OfTls,
 }
-use Fate::{Differs, NoEffect, ReadElsewhere, Supported};
+use Fate::{Differs, NoEffect, OfTls, ReadElsewhere, Supported};
 
 /// Each variable of the specification, what becomes of it, and a valid and an invalid value.
 const PAGE: &[(Fate, &[&str], &str, &str)] = &[
@@ -342,15 +339,15 @@ const PAGE: &[(Fate, &[&str], &str, &str)] = &[
 
 /// The settings of OTLP, for all signals and for each.
 const OTLP: [(Fate, &str, &str, &str); 9] = [
-    (Differs, "PROTOCOL", "grpc", "http/json"),
+    (Differs, "PROTOCOL", "grpc", "http"),
     (Supported, "ENDPOINT", "http://localhost:4318/x", "localhost"),
     (Supported, "INSECURE", "true", "yes"),
     (Differs, "HEADERS", "a=b", "a"),
     (Supported, "COMPRESSION", "gzip", "zstd"),
     (Differs, "TIMEOUT", "0", "-1"),
-    (NoEffect, "CERTIFICATE", "a.pem", ""),
-    (NoEffect, "CLIENT_KEY", "a.pem", ""),
-    (NoEffect, "CLIENT_CERTIFICATE", "a.pem", ""),
+    (OfTls, "CERTIFICATE", "a.pem", ""),
+    (OfTls, "CLIENT_KEY", "a.pem", ""),
+    (OfTls, "CLIENT_CERTIFICATE", "a.pem", ""),
 ];
 
 #[test]
@@ -374,6 +371,7 @@ fn the_page_of_variables_is_true() {
             "supported" => Supported,
             "differs" => Differs,
             "no effect" => NoEffect,
+            "supported with TLS" => OfTls,
             "read elsewhere" => ReadElsewhere,
             other => panic!("{other}: {line}"),
         };
@@ -395,6 +393,10 @@ fn the_page_of_variables_is_true() {
                 assert!(of_valid.len() == 1 && of_valid[0].starts_with(&text), "{of_valid:?}");
                 let error = builder(&[(name, valid)]).with_strict_environment().build();
                 assert_eq!(error.unwrap_err().variable_name(), Some(name.as_str()));
+            }
+            OfTls => {
+                let text = format!("{name}: no effect on http://localhost:4318, which is not TLS");
+                assert_eq!(of_valid, [text]);
             }
             Supported | Differs | ReadElsewhere => {
                 assert!(of_valid.is_empty(), "{name}: {of_valid:?}");

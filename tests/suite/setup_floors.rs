@@ -48,7 +48,17 @@ fn files_are_short_and_have_unique_names() {
 }
 
 fn files(floor: &str) -> Vec<(String, String)> {
-    let entries = fs::read_dir(Path::new("src/setup").join(floor)).unwrap();
-    let paths = entries.map(|entry| entry.unwrap().path());
-    paths.map(|path| (path.display().to_string(), fs::read_to_string(&path).unwrap())).collect()
+    let mut folders = vec![Path::new("src/setup").join(floor)];
+    let mut files = Vec::new();
+    while let Some(folder) = folders.pop() {
+        for entry in fs::read_dir(folder).unwrap() {
+            let path = entry.unwrap().path();
+            if path.is_dir() {
+                folders.push(path);
+            } else {
+                files.push((path.display().to_string(), fs::read_to_string(&path).unwrap()));
+            }
+        }
+    }
+    files
 }

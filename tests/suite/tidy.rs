@@ -3,15 +3,16 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 22] = [
+const ROOT: [(&str, &[&str]); 23] = [
     ("contain", &[]),
     ("end", &[]),
+    ("error_sources", &[]),
     ("hash_trie", &[]),
     ("percent", &[]),
     ("quoted", &[]),
     ("stdout", &[]),
     ("traceparent", &[]),
-    ("convention", &["contain", "end", "hash_trie", "percent", "quoted"]),
+    ("convention", &["contain", "end", "error_sources", "hash_trie", "percent", "quoted"]),
     ("providers", &["convention"]),
     ("observe", &["contain", "convention", "end"]),
     ("propagation", &["convention", "end", "observe", "percent", "traceparent"]),
@@ -25,7 +26,7 @@ const ROOT: [(&str, &[&str]); 22] = [
     ("pull", &["quoted", "stdout"]),
     ("database", &["convention", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "providers"]),
-    ("setup", &["logs", "percent", "propagation", "pull", "stdout"]),
+    ("setup", &["convention", "error_sources", "logs", "percent", "propagation", "pull", "stdout"]),
 ];
 
 /// The files of `convention/` from the bottom up. Each may use only those before it.

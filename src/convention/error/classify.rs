@@ -8,7 +8,7 @@ use super::{
     chain::{self, DowncastFn},
     kinds::{ErrorKinds, GENERIC, io_kind},
 };
-use crate::{contain::contain, convention::names, end::Failure};
+use crate::{contain::contain, convention::names, end::Failure, error_sources::sources};
 
 type ErrorFn = Arc<dyn Fn(&(dyn Error + 'static)) -> Option<Cow<'static, str>> + Send + Sync>;
 
@@ -71,7 +71,7 @@ impl ErrorRules {
     ) -> impl Iterator<Item = &'a (dyn Error + 'static)> + use<'a, '_> {
         let unwrap =
             |error: &'a (dyn Error + 'static)| self.kinds.iter().find_map(|set| set.unwrap?(error));
-        self.as_error(failure).into_iter().flat_map(move |error| chain::chain(error, unwrap))
+        self.as_error(failure).into_iter().flat_map(move |error| sources(error, unwrap))
     }
 
     fn as_error<'a>(&self, failure: Failure<'a>) -> Option<&'a (dyn Error + 'static)> {

@@ -9,24 +9,28 @@ use crate::convention::side::Side;
 pub(crate) struct Code(u8);
 
 impl Code {
-    pub(super) const OK: Self = Self(0);
-    pub(super) const CANCELLED: Self = Self(1);
-    pub(super) const UNKNOWN: Self = Self(2);
-    pub(super) const DEADLINE_EXCEEDED: Self = Self(4);
-    pub(super) const PERMISSION_DENIED: Self = Self(7);
-    pub(super) const RESOURCE_EXHAUSTED: Self = Self(8);
-    pub(super) const UNIMPLEMENTED: Self = Self(12);
-    pub(super) const INTERNAL: Self = Self(13);
-    pub(super) const UNAVAILABLE: Self = Self(14);
-    pub(super) const DATA_LOSS: Self = Self(15);
-    pub(super) const UNAUTHENTICATED: Self = Self(16);
+    pub(crate) const OK: Self = Self(0);
+    pub(crate) const CANCELLED: Self = Self(1);
+    pub(crate) const UNKNOWN: Self = Self(2);
+    pub(crate) const DEADLINE_EXCEEDED: Self = Self(4);
+    pub(crate) const PERMISSION_DENIED: Self = Self(7);
+    pub(crate) const RESOURCE_EXHAUSTED: Self = Self(8);
+    #[cfg(feature = "setup")]
+    pub(crate) const ABORTED: Self = Self(10);
+    #[cfg(feature = "setup")]
+    pub(crate) const OUT_OF_RANGE: Self = Self(11);
+    pub(crate) const UNIMPLEMENTED: Self = Self(12);
+    pub(crate) const INTERNAL: Self = Self(13);
+    pub(crate) const UNAVAILABLE: Self = Self(14);
+    pub(crate) const DATA_LOSS: Self = Self(15);
+    pub(crate) const UNAUTHENTICATED: Self = Self(16);
 
-    pub(super) fn name(self) -> &'static str {
+    pub(crate) fn name(self) -> &'static str {
         CODES[usize::from(self.0)]
     }
 
     /// Reads `grpc-status`. An undefined code is `UNKNOWN`.
-    pub(super) fn of_headers(headers: &HeaderMap) -> Option<Self> {
+    pub(crate) fn of_headers(headers: &HeaderMap) -> Option<Self> {
         let value = headers.get(GRPC_STATUS)?.to_str().ok();
         // Each code has one spelling: no sign, no leading zeros.
         let code = value.filter(|value| *value == "0" || !value.starts_with(['0', '+']));
@@ -116,7 +120,7 @@ const CODES: [&str; 17] = [
 ];
 
 /// The header or trailer that carries the code.
-pub(super) const GRPC_STATUS: &str = "grpc-status";
+pub(crate) const GRPC_STATUS: &str = "grpc-status";
 
 #[cfg(test)]
 mod tests {

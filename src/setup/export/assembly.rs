@@ -4,7 +4,7 @@ use std::{mem, sync::Arc};
 
 #[cfg(feature = "logs")]
 use opentelemetry::Key;
-use opentelemetry::global;
+use opentelemetry::{global, metrics::MeterProvider};
 use opentelemetry_sdk::{
     logs::SdkLoggerProvider,
     metrics::{SdkMeterProvider, Temporality},
@@ -13,8 +13,10 @@ use opentelemetry_sdk::{
 use tokio::sync::watch;
 
 use super::{
-    ledger::Ledger, log_target::LogTarget, pipelines::Pipelines, transport::PrivateRuntime,
+    exporter_metrics, ledger::Ledger, log_target::LogTarget, otlp::Phase, pipelines::Pipelines,
+    private_runtime::PrivateRuntime,
 };
+use crate::convention::emit;
 #[cfg(feature = "prometheus")]
 use crate::pull::{PullReader, PullReaderBuilder};
 #[cfg(any(feature = "logs", feature = "prometheus"))]
@@ -30,8 +32,8 @@ pub(crate) struct Parts {
     pub(crate) loggers: SdkLoggerProvider,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
     pub(crate) metrics_are_deltas: bool,
-    /// Set to true, it makes pending exports fail.
-    pub(crate) abandon: watch::Sender<bool>,
+    /// Tells the exporters that the shutdown begins, and that it gives up.
+    pub(crate) phase: watch::Sender<Phase>,
     pub(crate) runtime: Option<PrivateRuntime>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: crate::pull::MetricsService,
@@ -80,8 +82,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         .with_resource(plan.resource.clone())
         .with_log_processor(LogTarget);
 
-    let (abandon, abandoned) = watch::channel(false);
-    let mut pipelines = Pipelines { plan, runtime: None, ledgers: Vec::new(), abandoned };
+    let (phase, phases) = watch::channel(Phase::Running);
+    let mut pipelines = Pipelines { plan, runtime: None, ledgers: Vec::new(), phase: phases };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::pull::MetricsService::default();
     if !plan.is_disabled {
@@ -107,13 +109,17 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     }
     let Pipelines { runtime, ledgers, .. } = pipelines;
     // The meters first, because the other providers measure themselves.
+    let meters = meters.build();
+    exporter_metrics::observe(&meters.meter_with_scope(emit::scope()), &ledgers);
     let parts = Parts {
-        meters: meters.build(),
+        meters,
         tracers: tracers.build(),
         loggers: loggers.build(),
         ledgers,
-        metrics_are_deltas: plan.temporality != Temporality::Cumulative,
-        abandon,
+        metrics_are_deltas: plan
+            .temporality
+            .is_some_and(|temporality| temporality != Temporality::Cumulative),
+        phase,
         runtime,
         #[cfg(feature = "prometheus")]
         prometheus,

@@ -1,74 +1,66 @@
 //! Accounts for delivery, and tells the operator when it starts to fail and when it recovers.
 
 use std::{
+    collections::BTreeMap,
     sync::{
-        Mutex, PoisonError,
-        atomic::{
-            AtomicBool, AtomicU64,
-            Ordering::{Relaxed, SeqCst},
-        },
+        Mutex, MutexGuard, OnceLock, PoisonError,
+        atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
 };
 
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
-use tokio::{sync::watch, time};
-
+use super::{
+    exporter_metrics::AttemptRecorder,
+    notices::{self, Route},
+    otlp::{Answer, ExportFailure},
+    told::{Notice, Told},
+};
 use crate::{setup::settings::Signal, stdout::warn};
 
-/// Delivery accounting for one signal and one destination: recorded, queued, delivered, lost.
+/// Delivery accounting for one signal and one destination: recorded, delivered, lost.
 ///
-/// The SDK's processors drop items when their queue is full, and `Ok` from them does not prove
-/// delivery.
+/// Items are spans, log records or data points.
 #[derive(Debug)]
 pub(crate) struct Ledger {
-    signal: Signal,
-    destination: String,
-    capacity: u64,
+    route: Route,
+    /// Spans that have started.
     started: AtomicU64,
     recorded: AtomicU64,
-    pending: AtomicU64,
-    /// Exports in progress. The SDK exports one batch at a time.
-    exporting: AtomicU64,
-    closed: AtomicBool,
+    /// Items that a full queue dropped.
+    overflowed: AtomicU64,
+    /// Items whose export has begun.
+    departed: AtomicU64,
     delivered: AtomicU64,
-    /// Items that a full queue dropped, or whose export failed.
+    /// Items that the receiver refused or rejected, or that were given up.
     lost: AtomicU64,
-    /// The reason of the last failure; `None` after a success.
-    outage: Mutex<Option<String>>,
-    abandoned: watch::Receiver<bool>,
+    closed: AtomicBool,
+    told: Mutex<Told>,
+    /// Set when the meter provider has been built.
+    pub(super) attempts: OnceLock<AttemptRecorder>,
 }
 
 impl Ledger {
-    pub(crate) fn new(
-        signal: Signal,
-        destination: String,
-        capacity: usize,
-        abandoned: watch::Receiver<bool>,
-    ) -> Self {
+    pub(crate) fn new(route: Route) -> Self {
         Self {
-            signal,
-            destination,
-            capacity: capacity as u64,
+            route,
             started: AtomicU64::new(0),
             recorded: AtomicU64::new(0),
-            pending: AtomicU64::new(0),
-            exporting: AtomicU64::new(0),
-            closed: AtomicBool::new(false),
+            overflowed: AtomicU64::new(0),
+            departed: AtomicU64::new(0),
             delivered: AtomicU64::new(0),
             lost: AtomicU64::new(0),
-            outage: Mutex::new(None),
-            abandoned,
+            closed: AtomicBool::new(false),
+            told: Mutex::default(),
+            attempts: OnceLock::new(),
         }
     }
 
-    pub(crate) fn signal(&self) -> Signal {
-        self.signal
+    pub(crate) fn route(&self) -> &Route {
+        &self.route
     }
 
-    /// Returns scheme, host and port of the destination.
-    pub(crate) fn destination(&self) -> &str {
-        &self.destination
+    pub(crate) fn signal(&self) -> Signal {
+        self.route.signal
     }
 
     /// Counts a span that has started.
@@ -76,25 +68,20 @@ impl Ledger {
         self.started.fetch_add(1, Relaxed);
     }
 
-    /// Counts a recorded item. Returns false if the queue is full.
-    pub(crate) fn admit(&self) -> bool {
+    /// Counts recorded items.
+    pub(crate) fn record(&self, items: u64) {
+        self.recorded.fetch_add(items, Relaxed);
+    }
+
+    /// Counts an item that the full queue dropped.
+    pub(crate) fn overflow(&self) {
         self.recorded.fetch_add(1, Relaxed);
-        let has_room = |pending: u64| (pending < self.capacity).then_some(pending + 1);
-        let is_admitted = self.pending.fetch_update(Relaxed, Relaxed, has_room).is_ok();
-        if !is_admitted {
-            self.lost.fetch_add(1, Relaxed);
-        }
-        is_admitted
+        self.overflowed.fetch_add(1, Relaxed);
     }
 
-    /// Returns the number of items that are queued or being exported.
-    pub(crate) fn pending(&self) -> u64 {
-        self.pending.load(Relaxed)
-    }
-
-    /// Returns the number of items that were recorded and not delivered.
-    pub(crate) fn undelivered(&self) -> u64 {
-        self.recorded.load(Relaxed).saturating_sub(self.delivered.load(Relaxed))
+    /// Counts items that are being exported from now on.
+    pub(super) fn depart(&self, items: u64) {
+        self.departed.fetch_add(items, Relaxed);
     }
 
     /// Returns the number of spans that have started and not ended.
@@ -102,102 +89,178 @@ impl Ledger {
         self.started.load(Relaxed).saturating_sub(self.recorded.load(Relaxed))
     }
 
-    /// Returns true while an export is in progress.
-    pub(crate) fn is_exporting(&self) -> bool {
-        self.exporting.load(SeqCst) > 0
+    /// Returns the number of items that are queued or being exported.
+    pub(crate) fn pending(&self) -> u64 {
+        self.recorded().saturating_sub(self.overflowed() + self.finished())
+    }
+
+    pub(crate) fn recorded(&self) -> u64 {
+        self.recorded.load(Relaxed)
+    }
+
+    /// Returns the number of items that wait in the queue.
+    pub(crate) fn queued(&self) -> u64 {
+        self.recorded().saturating_sub(self.overflowed() + self.departed())
+    }
+
+    pub(crate) fn in_flight(&self) -> u64 {
+        self.departed().saturating_sub(self.finished())
+    }
+
+    /// Returns the number of items whose export has begun.
+    pub(crate) fn departed(&self) -> u64 {
+        self.departed.load(Relaxed)
+    }
+
+    fn finished(&self) -> u64 {
+        self.delivered_items() + self.lost.load(Relaxed)
+    }
+
+    pub(crate) fn delivered_items(&self) -> u64 {
+        self.delivered.load(Relaxed)
+    }
+
+    pub(crate) fn overflowed(&self) -> u64 {
+        self.overflowed.load(Relaxed)
+    }
+
+    /// Returns the items that the receiver did not take, by `error.type`.
+    pub(crate) fn losses(&self) -> BTreeMap<String, u64> {
+        self.told().lost.clone()
+    }
+
+    /// Returns the number of items that were recorded and not delivered, without those that the
+    /// operator had been told of when the shutdown began.
+    pub(crate) fn undelivered(&self) -> u64 {
+        let missing = self.recorded().saturating_sub(self.delivered_items());
+        missing.saturating_sub(self.told().reported_before_end)
     }
 
     /// Marks that no further export will start.
     pub(crate) fn close(&self) {
-        self.closed.store(true, SeqCst);
+        self.closed.store(true, Relaxed);
     }
 
     pub(crate) fn is_closed(&self) -> bool {
-        self.closed.load(SeqCst)
+        self.closed.load(Relaxed)
+    }
+
+    /// Marks that the shutdown has begun, and whether exports to the destination had failed before.
+    pub(crate) fn ends(&self, was_failing: bool) {
+        let mut told = self.told();
+        told.reported_before_end = told.reported + told.reported_overflow;
+        told.was_failing = was_failing;
+    }
+
+    /// Returns true if the last export failed.
+    pub(crate) fn is_failing(&self) -> bool {
+        self.told().outage.is_some()
+    }
+
+    /// Returns true if exports to the destination had failed before the shutdown began.
+    pub(crate) fn was_failing(&self) -> bool {
+        self.told().was_failing
     }
 
     /// Returns why the last export failed, if it failed.
     pub(crate) fn failure(&self) -> Option<String> {
-        let reason = self.outage().clone()?;
-        Some(format!("{} to {}: {reason}", self.signal, self.destination))
+        let told = self.told();
+        let outage = told.outage.as_ref()?;
+        Some(notices::reason(&self.route, &outage.failure))
     }
 
-    /// Awaits the export of a batch, until it ends or exports are abandoned.
-    pub(crate) async fn follow(
+    /// Records an attempt.
+    pub(crate) fn attempted(&self, lasted: Duration, failure: Option<&ExportFailure>) {
+        if let Some(attempts) = self.attempts.get() {
+            attempts.record(lasted, failure);
+        }
+    }
+
+    /// Counts items that the receiver took, but for those that it rejected.
+    pub(super) fn delivered(&self, items: u64, answer: &Answer) {
+        let rejected = answer.rejected.min(items);
+        self.delivered.fetch_add(items - rejected, Relaxed);
+        self.lost.fetch_add(rejected, Relaxed);
+        let mut told = self.told();
+        let was_told = told.outage.take().is_some_and(|outage| outage.is_told);
+        let recovery = was_told.then(|| notices::recovered(&self.route, told.tell_losses()));
+        let rejection = self.rejection(&mut told, items, rejected, answer);
+        drop(told);
+        recovery.iter().chain(&rejection).for_each(|text| warn(text));
+    }
+
+    fn rejection(
         &self,
+        told: &mut Told,
         items: u64,
-        export: impl Future<Output = OTelSdkResult> + Send,
-    ) -> OTelSdkResult {
-        self.exporting.fetch_add(1, SeqCst);
-        let mut abandoned = self.abandoned.clone();
-        let mut export = std::pin::pin!(export);
-        let mut notice = std::pin::pin!(time::sleep(NOTICE_DELAY));
-        let mut is_quiet = true;
-        let result = loop {
-            tokio::select! {
-                biased;
-                result = &mut export => break result,
-                _ = abandoned.wait_for(|abandoned| *abandoned) => {
-                    break Err(OTelSdkError::InternalFailure("abandoned at shutdown".to_owned()));
-                }
-                () = &mut notice, if is_quiet => {
-                    is_quiet = false;
-                    self.fails(&format!("no success within {NOTICE_DELAY:?}"));
-                }
-            }
-        };
-        self.pending.fetch_sub(items, Relaxed);
-        match &result {
-            Ok(()) => {
-                self.delivered.fetch_add(items, Relaxed);
-                self.succeeds();
-            }
-            Err(error) => {
-                self.lost.fetch_add(items, Relaxed);
-                self.fails(&error.to_string());
-            }
+        rejected: u64,
+        answer: &Answer,
+    ) -> Option<String> {
+        if rejected > 0 {
+            told.lose(rejected, "rejected".to_owned());
         }
-        self.exporting.fetch_sub(1, SeqCst);
-        result
+        let is_news = rejected > 0 || !answer.message.is_empty();
+        if !is_news || !told.may_tell(Notice::Rejection) {
+            return None;
+        }
+        let lost = told.tell_losses();
+        Some(notices::rejected(&self.route, (rejected, items), lost, &answer.message))
     }
 
-    /// Reports the first failure, and stores the reason of the last one.
-    fn fails(&self, reason: &str) {
-        if self.outage().replace(reason.to_owned()).is_some() {
+    /// An attempt failed, and another one follows. The first one was `lasted` ago.
+    pub(super) fn delayed(&self, failure: &ExportFailure, lasted: Duration) {
+        let mut told = self.told();
+        let is_told = told.fail(failure);
+        let text = if is_told && told.untold() == 0 || lasted < NOTICE_DELAY {
+            None
+        } else if told.may_tell(Notice::Failure) {
+            let lost = told.tell_losses();
+            Some(notices::delayed(&self.route, failure, lost))
+        } else {
+            None
+        };
+        drop(told);
+        text.iter().for_each(|text| warn(text));
+    }
+
+    /// Counts items that the receiver refused, or that were given up `after` some time.
+    pub(super) fn lost(&self, items: u64, failure: &ExportFailure, after: Option<Duration>) {
+        self.lost.fetch_add(items, Relaxed);
+        let mut told = self.told();
+        told.lose(items, failure.kind());
+        let is_abandoned = *failure == ExportFailure::Abandoned;
+        // The shutdown reports what it gave up.
+        if is_abandoned && told.outage.is_some() {
             return;
         }
-        let Self { signal, destination, capacity, .. } = self;
-        let text = match self.signal {
-            Signal::Metrics => format!(
-                "{signal} don't arrive at {destination}: {reason}. The next attempt follows \
-                 after the interval; a notice follows when they arrive"
-            ),
-            Signal::Traces | Signal::Logs => format!(
-                "{signal} don't arrive at {destination}: {reason}. Up to {capacity} are queued and \
-                 retried, more are dropped; a notice follows when they arrive"
-            ),
-        };
-        warn(&text);
+        told.fail(failure);
+        let text = (!is_abandoned && told.may_tell(Notice::Failure)).then(|| {
+            let lost = told.tell_losses();
+            notices::lost(&self.route, failure, lost, after)
+        });
+        drop(told);
+        text.iter().for_each(|text| warn(text));
     }
 
-    fn succeeds(&self) {
-        if self.outage().take().is_none() {
+    /// Tells of items that the full queue dropped since the last notice.
+    pub(crate) fn tell_overflow(&self) {
+        let overflowed = self.overflowed();
+        let mut told = self.told();
+        let news = overflowed - told.reported_overflow;
+        if news == 0 || !told.may_tell(Notice::Overflow) {
             return;
         }
-        let Self { signal, destination, .. } = self;
-        let lost = match (signal, self.lost.load(Relaxed)) {
-            (Signal::Metrics, _) => String::new(),
-            (_, 0) => ", none was lost".to_owned(),
-            (_, lost) => format!(", {lost} were lost since the start"),
-        };
-        warn(&format!("{signal} arrive at {destination} again{lost}"));
+        told.reported_overflow = overflowed;
+        let failure = told.outage.as_ref().map(|outage| outage.failure.clone());
+        drop(told);
+        warn(&notices::overflow(&self.route, news, failure.as_ref()));
     }
 
-    fn outage(&self) -> std::sync::MutexGuard<'_, Option<String>> {
-        self.outage.lock().unwrap_or_else(PoisonError::into_inner)
+    fn told(&self) -> MutexGuard<'_, Told> {
+        self.told.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
-/// The time after which the operator is told of an export that lasts. A busy receiver may need some
-/// seconds. An error that is not retried is reported at once.
+/// The time after which the operator is told of an export that is retried. A busy receiver may need
+/// some seconds. A refusal is reported at once.
 const NOTICE_DELAY: Duration = Duration::from_secs(5);

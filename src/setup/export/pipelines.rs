@@ -2,20 +2,26 @@
 
 use std::sync::Arc;
 
+use opentelemetry_proto::tonic::collector::metrics::v1::ExportMetricsServiceRequest;
 use opentelemetry_sdk::{
-    logs::{self, BatchLogProcessor, LoggerProviderBuilder},
+    logs::LoggerProviderBuilder,
     metrics::{MeterProviderBuilder, PeriodicReader},
-    trace::{self, BatchSpanProcessor, TracerProviderBuilder},
+    trace::{SpanData, TracerProviderBuilder},
 };
 use tokio::{runtime::Handle, sync::watch};
 
 use super::{
+    batch_queue::BatchQueue,
     console::Console,
-    delivery::{Counted, Followed},
     ledger::Ledger,
-    transport::{PrivateRuntime, Transport},
+    notices::Route,
+    otlp::{
+        Batched, Core, ExportRequest, OtlpClient, OtlpMetricExporter, OtlpSender, Phase,
+        ScopedRecord,
+    },
+    private_runtime::PrivateRuntime,
 };
-use crate::setup::settings::{Batch, Exporter, Plan, SetupError, Signal};
+use crate::setup::settings::{Batch, Destination, Exporter, Plan, SetupError, Signal};
 
 /// State that the pipelines of all signals share.
 pub(crate) struct Pipelines<'a> {
@@ -23,7 +29,7 @@ pub(crate) struct Pipelines<'a> {
     /// Started by the first signal that is exported by OTLP.
     pub(crate) runtime: Option<PrivateRuntime>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
-    pub(crate) abandoned: watch::Receiver<bool>,
+    pub(crate) phase: watch::Receiver<Phase>,
 }
 
 impl Pipelines<'_> {
@@ -34,23 +40,8 @@ impl Pipelines<'_> {
     ) -> Result<TracerProviderBuilder, SetupError> {
         Ok(match exporter {
             Exporter::Otlp => {
-                let Batch { delay, queue_size, batch_size, timeout } = self.plan.spans;
-                let (runtime, ledger) = self.open(Signal::Traces, queue_size)?;
-                let exporter = {
-                    let _entered = runtime.enter();
-                    Transport {
-                        destination: self.plan.destination(Signal::Traces),
-                        batch_timeout: timeout,
-                    }
-                    .spans()?
-                };
-                let config = trace::BatchConfigBuilder::default()
-                    .with_max_queue_size(queue_size)
-                    .with_max_export_batch_size(batch_size)
-                    .with_scheduled_delay(delay);
-                let exporter = Followed { exporter, runtime, ledger: Arc::clone(&ledger) };
-                let processor = BatchSpanProcessor::new(exporter, config.build());
-                builder.with_span_processor(Counted { processor, ledger })
+                let queue = self.queue::<SpanData>(Signal::Traces, &self.plan.spans)?;
+                builder.with_span_processor(queue)
             }
             Exporter::Console => builder.with_span_processor(Console),
             Exporter::Prometheus | Exporter::None => builder,
@@ -65,14 +56,14 @@ impl Pipelines<'_> {
         let interval = self.plan.metric_interval;
         Ok(match exporter {
             Exporter::Otlp => {
-                let (runtime, ledger) = self.open(Signal::Metrics, usize::MAX)?;
-                let exporter = {
-                    let _entered = runtime.enter();
-                    let destination = self.plan.destination(Signal::Metrics);
-                    Transport { destination, batch_timeout: self.plan.metric_timeout }
-                        .metrics(self.plan.temporality)?
+                let temporality = self.plan.temporality.unwrap_or_default();
+                let route = Route {
+                    limit: self.plan.metric_limit(temporality),
+                    ..route(self.plan.destination(Signal::Metrics), Signal::Metrics)
                 };
-                let exporter = Followed { exporter, runtime, ledger };
+                let (runtime, sender) = self.open::<ExportMetricsServiceRequest>(route)?;
+                let core = Core { sender: Arc::new(sender), runtime, own: None };
+                let exporter = OtlpMetricExporter { core, temporality };
                 let reader = PeriodicReader::builder(exporter).with_interval(interval);
                 builder.with_reader(reader.build())
             }
@@ -92,40 +83,65 @@ impl Pipelines<'_> {
     ) -> Result<LoggerProviderBuilder, SetupError> {
         Ok(match exporter {
             Exporter::Otlp => {
-                let Batch { delay, queue_size, batch_size, timeout } = self.plan.log_records;
-                let (runtime, ledger) = self.open(Signal::Logs, queue_size)?;
-                let exporter = {
-                    let _entered = runtime.enter();
-                    Transport {
-                        destination: self.plan.destination(Signal::Logs),
-                        batch_timeout: timeout,
-                    }
-                    .logs()?
-                };
-                let config = logs::BatchConfigBuilder::default()
-                    .with_max_queue_size(queue_size)
-                    .with_max_export_batch_size(batch_size)
-                    .with_scheduled_delay(delay);
-                let exporter = Followed { exporter, runtime, ledger: Arc::clone(&ledger) };
-                let processor =
-                    BatchLogProcessor::builder(exporter).with_batch_config(config.build()).build();
-                builder.with_log_processor(Counted { processor, ledger })
+                let queue = self.queue::<ScopedRecord>(Signal::Logs, &self.plan.log_records)?;
+                builder.with_log_processor(queue)
             }
             Exporter::Console => builder.with_log_processor(Console),
             Exporter::Prometheus | Exporter::None => builder,
         })
     }
 
-    /// Returns the runtime and a new ledger for a signal.
-    fn open(&mut self, signal: Signal, queue: usize) -> Result<(Handle, Arc<Ledger>), SetupError> {
+    fn queue<T: Batched>(
+        &mut self,
+        signal: Signal,
+        batch: &Batch,
+    ) -> Result<BatchQueue<T>, SetupError> {
+        let route = Route {
+            capacity: Some(batch.queue_size as u64),
+            limit: batch.timeout,
+            ..route(self.plan.destination(signal), signal)
+        };
+        let (runtime, sender) = self.open::<T::Request>(route)?;
+        let resource = (&self.plan.resource).into();
+        Ok(BatchQueue::start(batch, sender, resource, &runtime))
+    }
+
+    /// Returns the runtime and a new sender for a signal.
+    fn open<R: ExportRequest>(&mut self, route: Route) -> Result<(Handle, OtlpSender), SetupError> {
         let runtime = match &mut self.runtime {
             Some(runtime) => runtime,
             none => none.insert(PrivateRuntime::start()?),
         };
-        let place = self.plan.destination(signal).place();
-        let ledger = Ledger::new(signal, place, queue, self.abandoned.clone());
-        let ledger = Arc::new(ledger);
-        self.ledgers.push(Arc::clone(&ledger));
-        Ok((runtime.handle(), ledger))
+        let destination = self.plan.destination(route.signal);
+        let sender = sender::<R>(destination, route, self.phase.clone());
+        self.ledgers.push(Arc::clone(&sender.ledger));
+        Ok((runtime.handle(), sender))
+    }
+}
+
+/// Returns a sender with a ledger of its own.
+pub(super) fn sender<R: ExportRequest>(
+    destination: &Destination,
+    route: Route,
+    phase: watch::Receiver<Phase>,
+) -> OtlpSender {
+    OtlpSender {
+        client: OtlpClient::new::<R>(destination),
+        limit: route.limit,
+        ledger: Arc::new(Ledger::new(route)),
+        phase,
+    }
+}
+
+/// Returns the route to a destination, without a queue and without a limit.
+pub(super) fn route(destination: &Destination, signal: Signal) -> Route {
+    Route {
+        signal,
+        url: destination.shown_url(),
+        capacity: None,
+        limit: None,
+        component: destination.component(signal),
+        address: destination.host().to_owned(),
+        port: destination.port(),
     }
 }

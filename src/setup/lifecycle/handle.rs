@@ -19,7 +19,7 @@ use tokio::sync::watch;
 use super::{Undelivered, shutdown};
 use crate::{
     setup::{
-        export::{Parts, assemble},
+        export::{Parts, Phase, assemble},
         settings::{SetupError, TelemetryBuilder},
     },
     stdout::{self, warn_after_shutdown},
@@ -57,7 +57,7 @@ enum State {
 #[derive(Debug)]
 struct Ending {
     thread: Option<JoinHandle<()>>,
-    abandon: watch::Sender<bool>,
+    phase: watch::Sender<Phase>,
 }
 
 impl Telemetry {
@@ -125,7 +125,8 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// Returns what was recorded since the start and not delivered.
+    /// Returns what was recorded and not delivered. Losses that a notice had reported before this call
+    /// are not in it.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), Undelivered> {
         self.end(deadline);
         let mut outcome = self.outcome.subscribe();
@@ -137,7 +138,7 @@ impl Telemetry {
     /// Abandons pending exports, if the shutdown has begun.
     pub(crate) fn give_up(&self) {
         if let State::Ending(ending) = &*self.state() {
-            ending.abandon.send_replace(true);
+            ending.phase.send_replace(Phase::Abandoned);
         }
     }
 
@@ -146,7 +147,7 @@ impl Telemetry {
         let mut state = self.state();
         match mem::replace(&mut *state, State::Ended) {
             State::Running(parts) => {
-                let abandon = parts.abandon.clone();
+                let phase = parts.phase.clone();
                 let outcome = self.outcome.clone();
                 let parts = Arc::new(Mutex::new(Some(parts)));
                 let shared = Arc::clone(&parts);
@@ -156,7 +157,7 @@ impl Telemetry {
                     // No thread is available, so this one blocks.
                     finish(&parts, deadline, &self.outcome);
                 }
-                *state = State::Ending(Ending { thread, abandon });
+                *state = State::Ending(Ending { thread, phase });
             }
             begun => *state = begun,
         }
@@ -199,13 +200,13 @@ impl Drop for Telemetry {
     fn drop(&mut self) {
         self.end(DEADLINE_OF_DROP);
         let state = mem::replace(&mut *self.state(), State::Ended);
-        if let State::Ending(Ending { thread: Some(thread), abandon }) = state {
+        if let State::Ending(Ending { thread: Some(thread), phase }) = state {
             // A `shutdown` may have begun with a longer deadline and been dropped since.
             let end = Instant::now() + DEADLINE_OF_DROP;
             while !thread.is_finished() && Instant::now() < end {
                 thread::sleep(Duration::from_millis(5));
             }
-            abandon.send_replace(true);
+            phase.send_replace(Phase::Abandoned);
             let _ = thread.join();
         }
         if self.is_reported.load(Ordering::Relaxed) {

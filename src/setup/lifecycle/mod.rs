@@ -2,7 +2,6 @@
 
 mod graceful;
 mod handle;
-mod probe;
 mod readiness;
 mod shutdown;
 mod stop_signals;

@@ -2,26 +2,21 @@
 
 use std::{
     collections::BTreeSet,
-    error, fmt, mem,
-    sync::Arc,
-    thread,
+    error, fmt, thread,
     time::{Duration, Instant},
 };
 
 use opentelemetry::Context;
-use opentelemetry_sdk::error::{OTelSdkError, OTelSdkResult};
+use opentelemetry_sdk::error::OTelSdkError;
 use tokio::time;
 
-use super::probe::refuses_connections;
 use crate::setup::{
-    export::{Ledger, Parts},
+    export::{Ledger, Parts, Phase},
     settings::Signal,
 };
 
-/// Telemetry that was recorded and not delivered.
-///
-/// Items that a receiver accepted and then rejected in part (OTLP's partial success) count as
-/// delivered.
+/// Telemetry that was recorded and not delivered, and that no notice had reported when the shutdown
+/// began: a loss that the operator was told of earlier is no failure of the shutdown.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered {
     spans: u64,
@@ -38,8 +33,8 @@ impl Undelivered {
         Self { spans: 0, open_spans: 0, log_records: 0, metrics: true, reasons }
     }
 
-    /// Returns the number of ended spans that were not delivered since the start: dropped by a full
-    /// queue, refused by the receiver, or still queued when the deadline passed.
+    /// Returns the number of ended spans that were not delivered: dropped by a full queue, refused or
+    /// rejected by the receiver, or still queued when the deadline passed.
     pub fn spans(&self) -> u64 {
         self.spans
     }
@@ -49,7 +44,7 @@ impl Undelivered {
         self.open_spans
     }
 
-    /// Returns the number of log records that were not delivered since the start.
+    /// Returns the number of log records that were not delivered.
     pub fn log_records(&self) -> u64 {
         self.log_records
     }
@@ -85,20 +80,23 @@ impl error::Error for Undelivered {}
 
 /// Delivers what is queued and shuts all providers down. It blocks.
 ///
-/// The SDK waits for fixed times. Exports fail once `abandon` is true, so all its threads return
-/// within the deadline.
-pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undelivered> {
+/// Exports fail once they are abandoned, so everything returns within the deadline.
+pub(crate) fn finish(parts: Parts, deadline: Duration) -> Result<(), Undelivered> {
     // A longer deadline means the same, and would overflow.
     let deadline = deadline.min(LONGEST);
     let end = Instant::now() + deadline;
+    let place = |ledger: &Ledger| (ledger.route().address.clone(), ledger.route().port);
+    let failing = parts.ledgers.iter().filter(|ledger| ledger.is_failing());
+    let failing: BTreeSet<_> = failing.map(|ledger| place(ledger)).collect();
+    parts.ledgers.iter().for_each(|ledger| ledger.ends(failing.contains(&place(ledger))));
+    parts.phase.send_replace(Phase::Ending);
     if let Some(runtime) = &parts.runtime {
-        let abandon = parts.abandon.clone();
+        let phase = parts.phase.clone();
         runtime.handle().spawn(async move {
             time::sleep(deadline).await;
-            abandon.send_replace(true);
+            phase.send_replace(Phase::Abandoned);
         });
     }
-    abandon_what_is_refused(&parts);
     let rest = || end.saturating_duration_since(Instant::now()) + GRACE;
     // The SDK logs its shutdown, which is too late to be exported.
     let quiet = Context::enter_telemetry_suppressed_scope;
@@ -107,15 +105,12 @@ pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
     thread::scope(|scope| {
         scope.spawn(|| {
             let _quiet = quiet();
-            flush(&parts, Signal::Traces, end, || parts.tracers.force_flush());
             let _ = parts.tracers.shutdown_with_timeout(rest());
         });
         scope.spawn(|| {
             let _quiet = quiet();
-            flush(&parts, Signal::Logs, end, || parts.loggers.force_flush());
             let _ = parts.loggers.shutdown_with_timeout(rest());
         });
-        // Without a flush before, because each of the two exports all series.
         let result = parts.meters.shutdown();
         let gave_up = matches!(&result, Err(error) if is_timeout(error));
         collected = result.is_ok() || gave_up;
@@ -123,55 +118,15 @@ pub(crate) fn finish(mut parts: Parts, deadline: Duration) -> Result<(), Undeliv
         // read.
         let mut limit = end;
         while gave_up && !is_closed(&parts) && Instant::now() < limit + GRACE {
-            if *parts.abandon.borrow() {
+            if *parts.phase.borrow() == Phase::Abandoned {
                 limit = limit.min(Instant::now());
             }
             thread::sleep(Duration::from_millis(5));
         }
     });
     let undelivered = undelivered(&parts, collected);
-    parts.abandon.send_replace(true);
-    if !is_closed(&parts) || parts.ledgers.iter().any(|ledger| ledger.is_exporting()) {
-        // An export is still running. Dropping the runtime under it would panic, so it is leaked.
-        mem::forget(parts.runtime.take());
-    }
+    parts.phase.send_replace(Phase::Abandoned);
     undelivered
-}
-
-/// Abandons exports if all receivers have failed before and refuse connections now, so that a
-/// Collector that is down does not delay the end of the process.
-///
-/// The attempts of the exporters are up to five seconds apart, so it is a probe that finds a receiver
-/// that has just come back.
-fn abandon_what_is_refused(parts: &Parts) {
-    let failing = parts.ledgers.iter().filter(|ledger| ledger.failure().is_some());
-    let failing: BTreeSet<_> = failing.map(|ledger| ledger.destination().to_owned()).collect();
-    let is_failing = |ledger: &Arc<Ledger>| failing.contains(ledger.destination());
-    if failing.is_empty() || !parts.ledgers.iter().all(is_failing) {
-        return;
-    }
-    let abandon = parts.abandon.clone();
-    // It may wait for a name server, and the shutdown does not wait for it.
-    let probe = thread::Builder::new().name("telemetry-probe".to_owned()).spawn(move || {
-        if failing.iter().all(|place| refuses_connections(place)) {
-            abandon.send_replace(true);
-        }
-    });
-    // Without a thread, the deadline holds.
-    drop(probe);
-}
-
-/// Flushes until the deadline. The SDK gives up after five seconds, so it is asked again.
-fn flush(parts: &Parts, signal: Signal, end: Instant, flush: impl Fn() -> OTelSdkResult) {
-    loop {
-        let began = Instant::now();
-        let result = flush();
-        let timed_out = result.is_err() && began.elapsed() > Duration::from_secs(1);
-        let is_pending = of(parts, signal).any(|ledger| ledger.pending() > 0);
-        if !timed_out || Instant::now() >= end || !is_pending {
-            return;
-        }
-    }
 }
 
 /// Returns true if the last export of metrics has ended, successfully or not.

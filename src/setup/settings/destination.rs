@@ -1,15 +1,18 @@
 //! The destination of one signal, from variables and code.
 
-use std::time::Duration;
+use std::{path::PathBuf, time::Duration};
 
-use http::{HeaderName, HeaderValue, Uri};
+use http::{HeaderName, HeaderValue, Uri, uri::Scheme};
 use opentelemetry_sdk::metrics::Temporality;
 
+#[cfg(feature = "setup-tls")]
+use super::tls::TlsConfig;
 use super::{
     Compression, Otlp, OtlpProtocol, SetupError, Signal,
     endpoint::{Endpoint, Origin, Parsed},
     environment::{Environment, NO_LIMIT},
     headers::{headers_in_code, headers_of},
+    tls::{PemFile, TlsFiles},
 };
 
 /// The OTLP settings of one signal, checked.
@@ -20,6 +23,9 @@ pub(crate) struct Destination {
     pub(crate) headers: Vec<(HeaderName, HeaderValue)>,
     pub(crate) timeout: Duration,
     pub(crate) compression: Compression,
+    /// Present for an `https` endpoint.
+    #[cfg(feature = "setup-tls")]
+    pub(crate) tls: Option<TlsConfig>,
     /// Notices for the operator, if the signal is exported there.
     pub(crate) notices: Vec<String>,
 }
@@ -40,7 +46,7 @@ impl Sources<'_> {
     /// receive telemetry and a key that are not meant for it.
     pub(crate) fn destination(&self) -> Result<Option<Destination>, SetupError> {
         let Self { environment, own, general, .. } = *self;
-        let named = self.first("PROTOCOL", |name| protocol(environment, name))?;
+        let named = self.first("PROTOCOL", |name| environment.choice(name, &PROTOCOLS))?;
         let named = named.or(own.protocol).or(general.protocol);
         let compression = self
             .first("COMPRESSION", |name| environment.choice(name, &COMPRESSIONS))?
@@ -56,16 +62,32 @@ impl Sources<'_> {
         let insecure = self.first("INSECURE", |name| environment.boolean(name))?;
         let headers = self.first("HEADERS", |name| headers_of(environment, name))?;
         let in_code = headers_in_code(if own.headers.is_empty() { general } else { own })?;
-        let Some((protocol, endpoint, notices)) = self.endpoint(named, insecure == Some(true))?
+        let files = self.tls_files()?;
+        let Some((protocol, endpoint, mut notices)) =
+            self.endpoint(named, insecure == Some(true))?
         else {
             return Ok(None);
         };
+        let is_tls = endpoint.scheme() == Some(&Scheme::HTTPS);
+        let unused: Vec<_> = files.variables().filter(|_| !is_tls).collect();
+        if !unused.is_empty() {
+            let names = unused.join(", ");
+            notices.push(format!("{names}: no effect on {}, which is not TLS", place(&endpoint)));
+        }
+        #[cfg(feature = "setup-tls")]
+        let tls = if is_tls { files.config(environment)? } else { None };
+        #[cfg(feature = "setup-tls")]
+        if is_tls && tls.is_none() {
+            return Ok(None);
+        }
         Ok(Some(Destination {
             protocol,
             endpoint,
             headers: headers.unwrap_or(in_code),
             timeout: timeout.unwrap_or(DEFAULT_TIMEOUT).min(NO_LIMIT),
             compression,
+            #[cfg(feature = "setup-tls")]
+            tls,
             notices,
         }))
     }
@@ -84,7 +106,7 @@ impl Sources<'_> {
         };
         let scheme = match protocol {
             OtlpProtocol::Grpc => Some(if is_insecure { "http" } else { "https" }),
-            OtlpProtocol::HttpProtobuf => None,
+            OtlpProtocol::HttpProtobuf | OtlpProtocol::HttpJson => None,
         };
         let parsed = match endpoint.parse(self.signal, protocol, scheme) {
             Ok(parsed) => parsed,
@@ -110,6 +132,7 @@ impl Sources<'_> {
         }
         let (used, usual) = match (protocol, port) {
             (OtlpProtocol::HttpProtobuf, Some(GRPC_PORT)) => ("http/protobuf", "grpc"),
+            (OtlpProtocol::HttpJson, Some(GRPC_PORT)) => ("http/json", "grpc"),
             (OtlpProtocol::Grpc, Some(HTTP_PORT)) => ("grpc", "http/protobuf"),
             _ => return Ok(Some((protocol, parsed.uri, notices))),
         };
@@ -172,6 +195,26 @@ impl Sources<'_> {
         Ok(())
     }
 
+    fn tls_files(&self) -> Result<TlsFiles, SetupError> {
+        let Self { own, general, .. } = *self;
+        let file = |setting: &str, in_code: fn(&Otlp) -> &Option<PathBuf>| {
+            let named = self.first(setting, |name| {
+                let path = self.environment.text(name)?;
+                let origin = Origin::Variable(name.to_owned());
+                Ok(path.map(|path| PemFile { path: path.into(), origin }))
+            })?;
+            let in_code = in_code(own).as_ref().or_else(|| in_code(general).as_ref());
+            Ok(named.or_else(|| {
+                in_code.map(|path| PemFile { path: path.clone(), origin: Origin::Code })
+            }))
+        };
+        Ok(TlsFiles {
+            certificate: file("CERTIFICATE", |otlp| &otlp.certificate)?,
+            client_certificate: file("CLIENT_CERTIFICATE", |otlp| &otlp.client_certificate)?,
+            client_key: file("CLIENT_KEY", |otlp| &otlp.client_key)?,
+        })
+    }
+
     /// Reads the signal's own variable of a setting, or else the general one.
     fn first<T>(
         &self,
@@ -190,27 +233,58 @@ impl Sources<'_> {
 }
 
 impl Destination {
-    /// Returns scheme, host and port. Path and query may hold a key.
-    pub(crate) fn place(&self) -> String {
-        place(&self.endpoint)
+    /// Returns the URL for notices: without a query, and without parts of the path that may be a key.
+    pub(crate) fn shown_url(&self) -> String {
+        let place = place(&self.endpoint);
+        if self.protocol == OtlpProtocol::Grpc {
+            return place;
+        }
+        let segments = self.endpoint.path().split('/');
+        let shown: Vec<_> = segments.map(|part| if is_word(part) { part } else { "…" }).collect();
+        format!("{place}{}", shown.join("/"))
+    }
+
+    /// Returns `otel.component.type` of the exporter.
+    pub(crate) fn component(&self, signal: Signal) -> String {
+        let protocol = match self.protocol {
+            OtlpProtocol::Grpc => "grpc",
+            OtlpProtocol::HttpProtobuf => "http",
+            OtlpProtocol::HttpJson => "http_json",
+        };
+        let signal = match signal {
+            Signal::Traces => "span",
+            Signal::Metrics => "metric",
+            Signal::Logs => "log",
+        };
+        format!("otlp_{protocol}_{signal}_exporter")
+    }
+
+    pub(crate) fn host(&self) -> &str {
+        self.endpoint.host().unwrap_or_default()
+    }
+
+    pub(crate) fn port(&self) -> u16 {
+        let is_tls = self.endpoint.scheme() == Some(&Scheme::HTTPS);
+        self.endpoint.port_u16().unwrap_or(if is_tls { 443 } else { 80 })
     }
 }
 
 /// Reads the temporality of metrics. The specification's `lowmemory` is the SDK's too.
-pub(crate) fn temporality(environment: &Environment<'_>) -> Result<Temporality, SetupError> {
-    let name = "OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE";
-    Ok(environment.choice(name, &TEMPORALITIES)?.unwrap_or_default())
+pub(crate) fn temporality(
+    environment: &Environment<'_>,
+) -> Result<Option<Temporality>, SetupError> {
+    environment.choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &TEMPORALITIES)
 }
 
-/// Reads a protocol. `http/json` is of the specification, but the exporters do not support it yet.
-fn protocol(environment: &Environment<'_>, name: &str) -> Result<Option<OtlpProtocol>, SetupError> {
-    let Some(value) = environment.text(name)? else { return Ok(None) };
-    if !value.eq_ignore_ascii_case("http/json") {
-        return environment.choice(name, &PROTOCOLS);
-    }
-    let error = SetupError::invalid_value(name, &value, "one of grpc, http/protobuf");
-    environment.fault(error, "http/protobuf is used")?;
-    Ok(Some(OtlpProtocol::HttpProtobuf))
+/// Returns true for a part of a path that is no key: a short word, or a version such as `v1`.
+fn is_word(part: &str) -> bool {
+    let letters = part.strip_prefix('v').map_or(part, |rest| rest.trim_start_matches(is_digit));
+    let is_letter = |c: char| c.is_ascii_alphabetic() || "-_.".contains(c);
+    part.len() <= LONGEST_WORD && letters.chars().all(is_letter)
+}
+
+fn is_digit(c: char) -> bool {
+    c.is_ascii_digit()
 }
 
 fn general(setting: &str) -> String {
@@ -223,8 +297,11 @@ fn place(uri: &Uri) -> String {
     format!("{scheme}://{}", authority.unwrap_or_default())
 }
 
-const PROTOCOLS: [(&str, OtlpProtocol); 2] =
-    [("grpc", OtlpProtocol::Grpc), ("http/protobuf", OtlpProtocol::HttpProtobuf)];
+const PROTOCOLS: [(&str, OtlpProtocol); 3] = [
+    ("grpc", OtlpProtocol::Grpc),
+    ("http/protobuf", OtlpProtocol::HttpProtobuf),
+    ("http/json", OtlpProtocol::HttpJson),
+];
 
 const COMPRESSIONS: [(&str, Compression); 2] =
     [("gzip", Compression::Gzip), ("none", Compression::None)];
@@ -237,5 +314,8 @@ const TEMPORALITIES: [(&str, Temporality); 3] = [
 
 const GRPC_PORT: u16 = 4317;
 const HTTP_PORT: u16 = 4318;
+
+/// A longer part of a path may be a key.
+const LONGEST_WORD: usize = 24;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);

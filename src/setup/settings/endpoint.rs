@@ -12,6 +12,7 @@ pub(crate) struct Endpoint {
     pub(crate) is_base: bool,
 }
 
+#[derive(Debug)]
 pub(crate) enum Origin {
     Variable(String),
     Code,
@@ -49,7 +50,7 @@ impl Endpoint {
             _ => self.text.clone(),
         };
         let uri = parse(&text)?;
-        let is_http = protocol == OtlpProtocol::HttpProtobuf;
+        let is_http = protocol != OtlpProtocol::Grpc;
         let path = uri.path().trim_end_matches('/');
         let query = uri.query().map(|query| format!("?{query}")).unwrap_or_default();
         let suffix = Signal::ALL.map(path_of).into_iter().find(|suffix| path.ends_with(suffix));

@@ -16,6 +16,7 @@ mod sampler;
 mod setup_error;
 mod signal;
 mod specification;
+mod tls;
 mod variables;
 mod views;
 

@@ -1,6 +1,6 @@
 //! The settings of OTLP exporters in code.
 
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 /// The encoding and transport of OTLP.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -11,6 +11,8 @@ pub enum OtlpProtocol {
     /// `http/protobuf`, on port 4318 by default.
     #[default]
     HttpProtobuf,
+    /// `http/json`, on port 4318 by default.
+    HttpJson,
 }
 
 /// The compression of requests.
@@ -26,8 +28,9 @@ pub enum Compression {
 
 /// The settings of an OTLP exporter. Environment variables override them.
 ///
-/// TLS (`https://`) needs the feature `setup-tls`. It trusts the certificates of the system, or
-/// those in the file that `SSL_CERT_FILE` names.
+/// TLS (`https://`) needs the feature `setup-tls`. It trusts the certificates of the system, or those in
+/// the file that `SSL_CERT_FILE` names, unless
+/// [`with_certificate_file`](Self::with_certificate_file) says otherwise.
 ///
 /// # Example
 ///
@@ -49,6 +52,9 @@ pub struct Otlp {
     pub(super) headers: Vec<(String, String)>,
     pub(super) timeout: Option<Duration>,
     pub(super) compression: Option<Compression>,
+    pub(super) certificate: Option<PathBuf>,
+    pub(super) client_certificate: Option<PathBuf>,
+    pub(super) client_key: Option<PathBuf>,
 }
 
 impl Otlp {
@@ -92,6 +98,31 @@ impl Otlp {
     #[must_use]
     pub fn with_timeout(mut self, timeout: Duration) -> Self {
         self.timeout = Some(timeout);
+        self
+    }
+
+    /// Trusts the certificates in a PEM file instead of those of the system.
+    ///
+    /// The file is read by [`build`](crate::setup::TelemetryBuilder::build), which fails if it can't be
+    /// read. The variable is `OTEL_EXPORTER_OTLP_CERTIFICATE`.
+    #[must_use]
+    pub fn with_certificate_file(mut self, path: impl Into<PathBuf>) -> Self {
+        self.certificate = Some(path.into());
+        self
+    }
+
+    /// Shows the receiver a certificate (mutual TLS): PEM files with the certificate, followed by those
+    /// that issued it, and with its private key.
+    ///
+    /// The variables are `OTEL_EXPORTER_OTLP_CLIENT_CERTIFICATE` and `OTEL_EXPORTER_OTLP_CLIENT_KEY`.
+    #[must_use]
+    pub fn with_client_certificate_files(
+        mut self,
+        certificate: impl Into<PathBuf>,
+        key: impl Into<PathBuf>,
+    ) -> Self {
+        self.client_certificate = Some(certificate.into());
+        self.client_key = Some(key.into());
         self
     }
 

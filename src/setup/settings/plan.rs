@@ -33,8 +33,9 @@ pub(crate) struct Plan {
     pub(crate) spans: Batch,
     pub(crate) log_records: Batch,
     pub(crate) metric_interval: Duration,
-    pub(crate) metric_timeout: Duration,
-    pub(crate) temporality: Temporality,
+    metric_timeout: Option<Duration>,
+    /// The temporality of the environment.
+    pub(crate) temporality: Option<Temporality>,
     #[cfg(feature = "logs")]
     pub(crate) log_lines: Option<crate::logs::LogLines>,
     pub(crate) warnings: Vec<String>,
@@ -93,9 +94,7 @@ impl Plan {
                 .duration("OTEL_METRIC_EXPORT_INTERVAL", 1)?
                 .or(builder.metric_interval)
                 .unwrap_or(DEFAULT_METRIC_INTERVAL),
-            metric_timeout: environment
-                .timeout("OTEL_METRIC_EXPORT_TIMEOUT")?
-                .unwrap_or(DEFAULT_METRIC_TIMEOUT),
+            metric_timeout: environment.timeout("OTEL_METRIC_EXPORT_TIMEOUT")?,
             temporality: destination::temporality(&environment)?,
             #[cfg(feature = "logs")]
             log_lines,
@@ -103,9 +102,22 @@ impl Plan {
         })
     }
 
+    /// Returns the time for which an export of metrics is retried.
+    ///
+    /// A failed export loses nothing if metrics are cumulative, because the next one contains its
+    /// measurements, too. Deltas are retried until they are delivered: the reader does not collect
+    /// meanwhile, so the measurements stay in the SDK.
+    pub(crate) fn metric_limit(&self, temporality: Temporality) -> Option<Duration> {
+        let default = (temporality == Temporality::Cumulative).then_some(DEFAULT_METRIC_TIMEOUT);
+        self.metric_timeout.or(default)
+    }
+
+    pub(crate) fn destination_of(&self, signal: Signal) -> Option<&Destination> {
+        self.destinations.get(signal).as_ref()
+    }
+
     pub(crate) fn destination(&self, signal: Signal) -> &Destination {
-        let destination = self.destinations.get(signal).as_ref();
-        destination.expect("a signal that is exported by OTLP has a destination")
+        self.destination_of(signal).expect("a signal that is exported by OTLP has a destination")
     }
 }
 
@@ -168,5 +180,5 @@ fn span_limits(environment: &Environment<'_>) -> Result<SpanLimits, SetupError> 
 
 const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
 
-/// The specification's. A failed export loses no measurements: the next one contains them too.
+/// The specification's.
 const DEFAULT_METRIC_TIMEOUT: Duration = Duration::from_secs(30);

@@ -59,15 +59,10 @@ fn is_of_others(name: &str) -> bool {
 
 /// The variables that are set without effect, each with what to do.
 fn without_effect() -> impl Iterator<Item = (String, String)> {
-    let of_signals = of_each_signal(&["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"]);
-    let certificates = of_signals.into_iter().map(|name| {
-        let instead = if name.ends_with("CLIENT_KEY") || name.ends_with("CLIENT_CERTIFICATE") {
-            "exporters do not authenticate by certificate"
-        } else {
-            "set SSL_CERT_FILE to the certificates to trust"
-        };
-        (name, instead.to_owned())
-    });
+    let certificates = of_each_signal(&CERTIFICATES)
+        .into_iter()
+        .map(|name| (name, "this program is built without the feature `setup-tls`".to_owned()));
+    let certificates = certificates.filter(|_| cfg!(not(feature = "setup-tls")));
     let listed = WITHOUT_EFFECT.iter().map(|(name, instead)| ((*name).into(), (*instead).into()));
     certificates.chain(listed)
 }
@@ -82,6 +77,7 @@ fn known_names() -> Vec<String> {
         "PROTOCOL",
         "TIMEOUT",
     ]));
+    names.extend(of_each_signal(&CERTIFICATES));
     names.extend(without_effect().map(|(name, _)| name));
     names
 }
@@ -96,6 +92,8 @@ fn of_each_signal(settings: &[&str]) -> Vec<String> {
         })
         .collect()
 }
+
+const CERTIFICATES: [&str; 3] = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KEY"];
 
 const PREFIX: &str = "OTEL_";
 

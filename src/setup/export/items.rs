@@ -1,0 +1,51 @@
+//! Items under way: each of them has exactly one outcome.
+
+use std::{mem, sync::Arc, time::Duration};
+
+use super::{
+    ledger::Ledger,
+    otlp::{Answer, ExportFailure},
+};
+
+/// Items that are being exported. Dropping it counts them as lost, so an export that panics or is
+/// cancelled is accounted for, too.
+#[derive(Debug)]
+pub(crate) struct Items {
+    ledger: Arc<Ledger>,
+    count: u64,
+}
+
+impl Items {
+    pub(crate) fn new(ledger: &Arc<Ledger>, count: u64) -> Self {
+        ledger.depart(count);
+        Self { ledger: Arc::clone(ledger), count }
+    }
+
+    /// Splits off the items of a second request.
+    pub(crate) fn split(mut self, second: u64) -> (Self, Self) {
+        self.count = self.count.saturating_sub(second);
+        let second = Self { ledger: Arc::clone(&self.ledger), count: second };
+        (self, second)
+    }
+
+    /// The receiver took them, or all but those that it rejected.
+    pub(crate) fn delivered(mut self, answer: &Answer) {
+        let count = mem::take(&mut self.count);
+        self.ledger.delivered(count, answer);
+    }
+
+    /// They were refused, or given up after some time of attempts.
+    pub(crate) fn lost(mut self, failure: ExportFailure, after: Option<Duration>) -> ExportFailure {
+        let count = mem::take(&mut self.count);
+        self.ledger.lost(count, &failure, after);
+        failure
+    }
+}
+
+impl Drop for Items {
+    fn drop(&mut self) {
+        if self.count > 0 {
+            self.ledger.lost(self.count, &ExportFailure::Broken, None);
+        }
+    }
+}
