@@ -4,12 +4,17 @@
 
 use std::{
     io::Read,
-    net::{SocketAddr, TcpListener},
+    net::SocketAddr,
     sync::{Arc, Condvar, Mutex},
     time::Duration,
 };
 
-use axum::{Router, extract::State, http::HeaderMap, routing::post};
+use axum::{
+    Router,
+    extract::{DefaultBodyLimit, State},
+    http::HeaderMap,
+    routing::post,
+};
 use bytes::Bytes;
 use opentelemetry_proto::tonic::{
     collector::{
@@ -33,6 +38,10 @@ use opentelemetry_proto::tonic::{
     trace::v1::{ResourceSpans, Span},
 };
 use prost::Message;
+use rustls::{
+    pki_types::{CertificateDer, PrivateKeyDer},
+    server::WebPkiClientVerifier,
+};
 use serde::de::DeserializeOwned;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::{TlsAcceptor, server::TlsStream};
@@ -146,20 +155,34 @@ impl Receiver {
     pub(crate) fn start_with_tls() -> (Self, String) {
         let rcgen::CertifiedKey { cert, signing_key } =
             rcgen::generate_simple_self_signed(["127.0.0.1".to_owned()]).unwrap();
-        let key = rustls::pki_types::PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let key = PrivateKeyDer::Pkcs8(signing_key.serialize_der().into());
+        let config = tls_config().with_no_client_auth();
+        let config = config.with_single_cert(vec![cert.der().clone()], key).unwrap();
+        (Self::start_with(config), cert.pem())
+    }
+
+    /// Starts a receiver that demands a certificate of an authority.
+    pub(crate) fn start_with_mutual_tls(
+        certificate: CertificateDer<'static>,
+        key: Vec<u8>,
+        authority: CertificateDer<'static>,
+    ) -> Self {
+        let mut roots = rustls::RootCertStore::empty();
+        roots.add(authority).unwrap();
         let provider = Arc::new(rustls::crypto::ring::default_provider());
-        let mut config = rustls::ServerConfig::builder_with_provider(provider)
-            .with_safe_default_protocol_versions()
-            .unwrap()
-            .with_no_client_auth()
-            .with_single_cert(vec![cert.der().clone()], key)
-            .unwrap();
+        let clients = WebPkiClientVerifier::builder_with_provider(Arc::new(roots), provider);
+        let config = tls_config().with_client_cert_verifier(clients.build().unwrap());
+        let key = PrivateKeyDer::Pkcs8(key.into());
+        Self::start_with(config.with_single_cert(vec![certificate], key).unwrap())
+    }
+
+    fn start_with(mut config: rustls::ServerConfig) -> Self {
         config.alpn_protocols = vec![b"h2".to_vec(), b"http/1.1".to_vec()];
         let tls = Some(TlsAcceptor::from(Arc::new(config)));
         let address = "127.0.0.1:0".parse().unwrap();
         let mut receiver = Self { address, shared: Shared::new(), runtime: None, tls };
         receiver.resume();
-        (receiver, cert.pem())
+        receiver
     }
 
     pub(crate) fn start() -> Self {
@@ -235,6 +258,12 @@ impl Drop for Receiver {
     }
 }
 
+fn tls_config() -> rustls::ConfigBuilder<rustls::ServerConfig, rustls::WantsVerifier> {
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let config = rustls::ServerConfig::builder_with_provider(provider);
+    config.with_safe_default_protocol_versions().unwrap()
+}
+
 struct TlsListener {
     listener: tokio::net::TcpListener,
     tls: TlsAcceptor,
@@ -258,9 +287,14 @@ impl axum::serve::Listener for TlsListener {
     }
 }
 
-/// Returns an address without a listener.
+/// Returns an address without a listener. No other socket gets its port, until one is bound to it by name.
 pub(crate) fn nowhere() -> SocketAddr {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap()
+    let socket = tokio::net::TcpSocket::new_v4().unwrap();
+    socket.set_reuseaddr(true).unwrap();
+    socket.bind("127.0.0.1:0".parse().unwrap()).unwrap();
+    let address = socket.local_addr().unwrap();
+    std::mem::forget(socket);
+    address
 }
 
 fn app(shared: Shared) -> Router {
@@ -277,6 +311,7 @@ fn app(shared: Shared) -> Router {
                 .route("/v1/logs", post(http_logs))
                 .with_state(shared),
         )
+        .layer(DefaultBodyLimit::disable())
 }
 
 /// Decodes the body of a request.

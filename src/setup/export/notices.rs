@@ -115,8 +115,11 @@ pub(super) fn rejected(
     }
     let reason = if message.is_empty() { String::new() } else { format!(": {message:?}") };
     let items = route.count(items);
-    let more = if lost > rejected { dropped(route, lost) } else { String::new() };
-    format!("{url} rejected {rejected} of {items}{reason}. They are not sent again.{more}")
+    let more = match lost > rejected {
+        true => format!(". Dropped since the last notice: {}", route.count(lost)),
+        false => String::new(),
+    };
+    format!("{url} rejected {rejected} of {items}{reason}. They are not sent again{more}")
 }
 
 /// Exports succeed again.

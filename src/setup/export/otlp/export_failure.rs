@@ -89,7 +89,7 @@ impl ExportFailure {
     /// Returns a hint for the operator, if the failure has a usual cause.
     pub(crate) fn hint(&self) -> Option<&'static str> {
         match self {
-            Self::NoAnswer(Obstacle::NotHttp) => {
+            Self::NoAnswer(Obstacle::NotHttp | Obstacle::Closed) => {
                 Some("check the port, and whether it expects http:// or https://")
             }
             Self::Http(StatusCode::UNAUTHORIZED | StatusCode::FORBIDDEN, _)

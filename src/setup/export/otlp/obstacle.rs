@@ -58,10 +58,13 @@ fn of_hyper(error: &hyper::Error) -> Option<Obstacle> {
     }
     // An error of h2: a frame that is none, or a connection that ended.
     let frames = error.source().and_then(|source| source.downcast_ref::<h2::Error>())?;
-    Some(match (frames.is_io(), frames.reason()) {
-        (false, Some(h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR)) => {
-            Obstacle::NotHttp
-        }
+    if let Some(error) = frames.get_io() {
+        // h2 keeps the kind and the text of an error below it. This kind is that of rustls.
+        let is_tls = error.kind() == io::ErrorKind::InvalidData;
+        return Some(if is_tls { Obstacle::Tls(error.to_string()) } else { Obstacle::Closed });
+    }
+    Some(match frames.reason() {
+        Some(h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR) => Obstacle::NotHttp,
         _ => Obstacle::Closed,
     })
 }
