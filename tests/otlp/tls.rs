@@ -137,7 +137,8 @@ fn certificates_are_demanded_and_checked() {
     // With TLS 1.3 the refusal comes after the handshake, and may be overtaken by the end of the connection.
     let alert = ["TLS: received fatal alert: CertificateRequired", "the connection was closed"];
     let unknown = ["TLS: invalid peer certificate: UnknownIssuer"];
-    let rows: [(&[(&str, &str)], &[&str]); 2] = [(&[(CERTIFICATE, &ca)], &alert), (&[], &unknown)];
+    type Row<'a> = (&'a [(&'a str, &'a str)], &'a [&'a str]);
+    let rows: [Row<'_>; 2] = [(&[(CERTIFICATE, &ca)], &alert), (&[], &unknown)];
     for (variables, reasons) in rows {
         let mut variables = variables.to_vec();
         variables.extend([(ENDPOINT, &*url), (PROTOCOL, "http/protobuf")]);

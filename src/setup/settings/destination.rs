@@ -69,7 +69,8 @@ impl Sources<'_> {
             return Ok(None);
         };
         let is_tls = endpoint.scheme() == Some(&Scheme::HTTPS);
-        let unused: Vec<_> = files.variables().filter(|_| !is_tls).collect();
+        let is_unused = cfg!(feature = "setup-tls") && !is_tls;
+        let unused: Vec<_> = files.variables().filter(|_| is_unused).collect();
         if !unused.is_empty() {
             let names = unused.join(", ");
             notices.push(format!("{names}: no effect on {}, which is not TLS", place(&endpoint)));

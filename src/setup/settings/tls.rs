@@ -4,8 +4,9 @@ use std::path::PathBuf;
 #[cfg(feature = "setup-tls")]
 use std::sync::Arc;
 
-use super::SetupError;
-use super::{endpoint::Origin, environment::Environment};
+use super::endpoint::Origin;
+#[cfg(feature = "setup-tls")]
+use super::{SetupError, environment::Environment};
 
 /// The TLS configuration of a client. It does not exist without the feature `setup-tls`.
 #[cfg(feature = "setup-tls")]
@@ -14,6 +15,7 @@ pub(crate) type TlsConfig = Arc<rustls::ClientConfig>;
 /// A file with certificates or a key in PEM, and where its path was set.
 #[derive(Debug)]
 pub(super) struct PemFile {
+    #[cfg_attr(not(feature = "setup-tls"), expect(dead_code, reason = "files are read for TLS"))]
     pub(super) path: PathBuf,
     pub(super) origin: Origin,
 }
