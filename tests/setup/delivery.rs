@@ -18,7 +18,7 @@ const LONG: Duration = Duration::from_secs(20);
 
 #[tokio::test]
 async fn all_signals_arrive_with_their_ids() {
-    for protocol in ["grpc", "http/protobuf"] {
+    for protocol in ["grpc", "http/protobuf", "http/json"] {
         for compression in ["none", "gzip"] {
             let receiver = Receiver::start();
             let telemetry = telemetry(&[
@@ -58,6 +58,30 @@ async fn all_signals_arrive_with_their_ids() {
                 assert_eq!(encoding, (compression == "gzip").then_some("gzip"), "{path}");
             }
         }
+    }
+}
+
+/// `event_name` tells kinds of events apart. `tracing` makes up a name of the source line for an event
+/// without one, which is not sent.
+#[test]
+fn only_named_events_have_a_name() {
+    use tracing_subscriber::layer::SubscriberExt;
+
+    for protocol in ["grpc", "http/protobuf", "http/json"] {
+        let receiver = Receiver::start();
+        let telemetry = telemetry(&[
+            ("OTEL_EXPORTER_OTLP_ENDPOINT", &receiver.url()),
+            ("OTEL_EXPORTER_OTLP_PROTOCOL", protocol),
+        ]);
+        let bridge = tower_telemetry::logs::bridge(telemetry.logger_provider());
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(bridge), || {
+            tracing::info!("without a name");
+            tracing::info!(name: "order.placed", "with a name");
+        });
+        drop(telemetry);
+        let received = receiver.received();
+        let names: Vec<_> = received.log_records().iter().map(|r| r.event_name.clone()).collect();
+        assert_eq!(names, ["", "order.placed"], "{protocol}");
     }
 }
 

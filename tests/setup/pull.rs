@@ -13,7 +13,7 @@ use tokio::net::TcpListener;
 use tower::ServiceExt;
 use tower_telemetry::{MetricsLayer, Telemetry, pull::PullReader};
 
-use crate::{builder, debian::promtool_on, scraper::Scraper};
+use crate::{builder, debian::promtool_on, receiver::nowhere, scraper::Scraper, spans};
 
 fn telemetry() -> Telemetry {
     builder(&[
@@ -195,4 +195,39 @@ async fn prometheus_scrapes() {
     let found = prometheus.until("query", &[("query", query)], is_there).await;
     server.abort();
     assert_eq!(found["result"][0]["value"][1], "3", "{found}");
+}
+
+/// The endpoint shows that pushing fails, and why, before anything is lost.
+#[tokio::test]
+async fn the_endpoint_shows_that_pushing_fails() {
+    let down = nowhere();
+    let telemetry = builder(&[
+        ("OTEL_METRICS_EXPORTER", "prometheus"),
+        ("OTEL_LOGS_EXPORTER", "none"),
+        ("OTEL_EXPORTER_OTLP_ENDPOINT", &format!("http://{down}")),
+        ("OTEL_BSP_SCHEDULE_DELAY", "10"),
+    ])
+    .with_pull_reader(PullReader::builder().without_scope_labels())
+    .build()
+    .unwrap();
+    spans(&telemetry, 3);
+    let app = app(&telemetry);
+    let exporter = "otel_component_name=\"otlp_http_span_exporter/0\",\
+                    otel_component_type=\"otlp_http_span_exporter\"";
+    let server = format!("server_address=\"127.0.0.1\",server_port=\"{}\"", down.port());
+    let attempts = "otel_sdk_exporter_operation_duration_seconds_count";
+    let failed = format!("{attempts}{{error_type=\"connection_refused\",{exporter},{server}}}");
+    let end = std::time::Instant::now() + std::time::Duration::from_secs(20);
+    let page = loop {
+        let (_, page) = metrics(&app, "text/plain").await;
+        if page.contains(&failed) {
+            break page;
+        }
+        assert!(std::time::Instant::now() < end, "{failed} is not in {page}");
+        tokio::task::yield_now().await;
+    };
+    let in_flight = format!("otel_sdk_exporter_span_inflight{{{exporter},{server}}} 3");
+    assert!(page.contains(&in_flight), "{page}");
+    let undelivered = telemetry.shutdown(std::time::Duration::from_millis(100)).await;
+    assert_eq!(undelivered.unwrap_err().spans(), 3);
 }

@@ -34,10 +34,17 @@ impl Items {
         self.ledger.delivered(count, answer);
     }
 
-    /// They were refused, or given up after some time of attempts.
+    /// They were refused, or dropped after some time of attempts.
     pub(crate) fn lost(mut self, failure: ExportFailure, after: Option<Duration>) -> ExportFailure {
         let count = mem::take(&mut self.count);
         self.ledger.lost(count, &failure, after);
+        failure
+    }
+
+    /// The shutdown gave them up.
+    pub(crate) fn given_up(mut self, failure: ExportFailure) -> ExportFailure {
+        let count = mem::take(&mut self.count);
+        self.ledger.given_up(count, &failure);
         failure
     }
 }

@@ -223,23 +223,29 @@ impl Ledger {
         text.iter().for_each(|text| warn(text));
     }
 
-    /// Counts items that the receiver refused, or that were given up `after` some time.
+    /// Counts items that the receiver refused, or that were dropped `after` some time of attempts.
     pub(super) fn lost(&self, items: u64, failure: &ExportFailure, after: Option<Duration>) {
         self.lost.fetch_add(items, Relaxed);
         let mut told = self.told();
         told.lose(items, failure.kind());
-        let is_abandoned = *failure == ExportFailure::Abandoned;
-        // The shutdown reports what it gave up.
-        if is_abandoned && told.outage.is_some() {
-            return;
-        }
         told.fail(failure);
-        let text = (!is_abandoned && told.may_tell(Notice::Failure)).then(|| {
+        let text = told.may_tell(Notice::Failure).then(|| {
             let lost = told.tell_losses();
             notices::lost(&self.route, failure, lost, after)
         });
         drop(told);
         text.iter().for_each(|text| warn(text));
+    }
+
+    /// Counts items that the shutdown gave up. It reports them itself.
+    pub(super) fn given_up(&self, items: u64, failure: &ExportFailure) {
+        self.lost.fetch_add(items, Relaxed);
+        let mut told = self.told();
+        told.lose(items, failure.kind());
+        // An earlier failure says more than the deadline.
+        if told.outage.is_none() || *failure != ExportFailure::Abandoned {
+            told.fail(failure);
+        }
     }
 
     /// Tells of items that the full queue dropped since the last notice.

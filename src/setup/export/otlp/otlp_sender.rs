@@ -80,6 +80,9 @@ impl OtlpSender {
                     items.delivered(&answer);
                     return Ok(());
                 }
+                Err(ExportFailure::Abandoned) => {
+                    return Err(items.given_up(ExportFailure::Abandoned));
+                }
                 Err(failure) if !failure.is_retryable() => return Err(items.lost(failure, None)),
                 Err(failure) => failure,
             };
@@ -90,7 +93,7 @@ impl OtlpSender {
             // A receiver that was away before the shutdown began, and still is, is not awaited.
             let is_ending = *phase.borrow_and_update() != Phase::Running;
             if is_ending && failure.is_lasting() && self.ledger.was_failing() {
-                return Err(items.lost(failure, Some(lasted)));
+                return Err(items.given_up(failure));
             }
             self.ledger.delayed(&failure, lasted);
             let pause = backoff.pause(failure.retry_after());
@@ -100,7 +103,7 @@ impl OtlpSender {
             tokio::select! {
                 biased;
                 () = abandoned(&mut end) => {
-                    return Err(items.lost(failure, Some(began.elapsed())));
+                    return Err(items.given_up(failure));
                 }
                 _ = phase.changed(), if is_own && !is_ending => {}
                 () = time::sleep(pause.min(left)) => {}

@@ -126,3 +126,62 @@ struct Delay {
     #[prost(int32, tag = "2")]
     nanos: i32,
 }
+
+#[cfg(test)]
+mod tests {
+    use http::HeaderValue;
+
+    use super::*;
+
+    /// Each of the formats of `Retry-After`, and what is none of them.
+    #[test]
+    fn pauses_of_http() {
+        let in_a_minute = httpdate::fmt_http_date(SystemTime::now() + Duration::from_secs(60));
+        let rows = [
+            ("7", Some(7..=7)),
+            (" 7 ", Some(7..=7)),
+            ("18446744073709551615", Some(u64::MAX..=u64::MAX)),
+            (&in_a_minute, Some(58..=60)),
+            ("Wed, 21 Oct 2015 07:28:00 GMT", Some(0..=0)),
+            ("-1", None),
+            ("1.5", None),
+            ("soon", None),
+            ("", None),
+        ];
+        for (value, expected) in rows {
+            let mut headers = HeaderMap::new();
+            headers.insert(RETRY_AFTER, HeaderValue::from_str(value).unwrap());
+            let pause = retry_after(&headers).map(|pause| pause.as_secs());
+            let is_expected = match (pause, &expected) {
+                (Some(pause), Some(expected)) => expected.contains(&pause),
+                (None, None) => true,
+                _ => false,
+            };
+            assert!(is_expected, "{value:?}: {pause:?}");
+        }
+    }
+
+    /// Bodies and details that are not what they should be are ignored.
+    #[test]
+    fn bad_answers_are_ignored() {
+        for body in [&b"<html>"[..], &[0xff; 32], b"{\"partialSuccess\":7}", b""] {
+            assert_eq!(Answer::of_protobuf(body), Answer::default(), "{body:?}");
+            assert_eq!(Answer::of_json(body), Answer::default(), "{body:?}");
+            assert_eq!(status_message(body, true), "");
+        }
+        let json = |rejected: &str| {
+            let body = format!(r#"{{"partialSuccess":{{"rejectedDataPoints":{rejected}}}}}"#);
+            Answer::of_json(body.as_bytes()).rejected
+        };
+        assert_eq!((json("3"), json("\"4\""), json("-5"), json("\"x\"")), (3, 4, 0, 0));
+        let negative = Accepted {
+            partial_success: Some(PartialSuccess { rejected: -1, message: String::new() }),
+        };
+        assert_eq!(Answer::of_protobuf(&negative.encode_to_vec()).rejected, 0);
+        for details in ["", "%", "AAAA", "CAESAA=="] {
+            let mut headers = HeaderMap::new();
+            headers.insert("grpc-status-details-bin", HeaderValue::from_str(details).unwrap());
+            assert_eq!(retry_info(&headers), None, "{details:?}");
+        }
+    }
+}
