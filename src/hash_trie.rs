@@ -51,6 +51,7 @@ impl<T> HashTrie<T> {
     }
 
     /// Returns the value of `key`, if it is present.
+    #[inline]
     pub(crate) fn get<K>(&self, key: &K, is_match: impl Fn(&T) -> bool) -> Option<&T>
     where
         K: Hash + ?Sized,
@@ -63,6 +64,7 @@ impl<T> HashTrie<T> {
     ///
     /// Returns `None` if the map is full, or if concurrent inserts have reserved the last free
     /// slots.
+    #[inline]
     pub(crate) fn get_or_insert<K>(
         &self,
         key: &K,

@@ -22,6 +22,7 @@ mod convention;
 pub mod database;
 mod end;
 mod error_sources;
+mod exemplars;
 mod hash_trie;
 pub mod integrations;
 #[cfg(feature = "logs")]
@@ -64,6 +65,7 @@ pub use self::{
         RequestBodySize, Route, Server, Side, TrustedProxies, UrlTemplate, filter,
     },
     end::{End, Failure},
+    exemplars::Exemplars,
     metrics::{MetricsLayer, MetricsObserver, MetricsState},
     propagation::{PropagationLayer, PropagationObserver},
     span::{CallSpanLayer, CallSpanObserver, SpanLayer, SpanObserver, SpanState},

@@ -13,7 +13,7 @@ mod error;
 pub(crate) mod facts;
 pub mod filter;
 mod first_request;
-mod grpc;
+pub(crate) mod grpc;
 mod hooks;
 mod http;
 pub(crate) mod instruments;

@@ -34,6 +34,7 @@ pub(crate) struct SeriesKey<S> {
 }
 
 impl Hash for SeriesKey<&str> {
+    #[inline]
     fn hash<H: Hasher>(&self, state: &mut H) {
         // These fields differ between most series. `is` compares the others.
         match self.template {

@@ -4,7 +4,7 @@ use std::{error::Error, fmt, sync::Arc};
 
 use opentelemetry::{
     KeyValue, StringValue,
-    metrics::{Histogram, MeterProvider},
+    metrics::MeterProvider,
     trace::{Tracer, TracerProvider},
 };
 
@@ -15,7 +15,10 @@ use super::{
     operation_duration,
     statements::Statements,
 };
-use crate::providers::{LazyInstruments, Tracers};
+use crate::{
+    exemplars::{Exemplars, InstrumentExemplars, Measure},
+    providers::{LazyInstruments, Tracers},
+};
 
 /// A database, as its client's telemetry describes it.
 ///
@@ -32,6 +35,8 @@ pub(super) struct Shared {
     pub(super) settings: Settings,
     pub(super) tracers: Arc<Tracers>,
     pub(super) durations: Arc<Durations>,
+    /// Those of the handle that was given.
+    pub(super) exemplars: Option<InstrumentExemplars>,
     pub(super) statements: Statements,
 }
 
@@ -43,9 +48,10 @@ pub(super) struct Settings {
     port: Option<u16>,
     pub(super) has_query_text: bool,
     classify: Option<Arc<Classify>>,
+    exemplars: Option<Exemplars>,
 }
 
-type Durations = LazyInstruments<Histogram<f64>>;
+type Durations = LazyInstruments<Measure<f64>>;
 
 type Classify = dyn Fn(&(dyn Error + 'static)) -> Option<Outcome> + Send + Sync;
 
@@ -62,8 +68,9 @@ impl Database {
             port: None,
             has_query_text: true,
             classify: None,
+            exemplars: None,
         };
-        let durations = LazyInstruments::of_global(operation_duration::histogram);
+        let durations = LazyInstruments::of_global(operation_duration::duration);
         Self::of(settings, Arc::default(), Arc::new(durations))
     }
 
@@ -139,8 +146,18 @@ impl Database {
         P: MeterProvider + ?Sized,
     {
         let Shared { settings, tracers, .. } = &*self.shared;
-        let durations = LazyInstruments::of(provider, operation_duration::histogram);
+        let durations = LazyInstruments::of(provider, operation_duration::duration);
         Self::of(settings.clone(), Arc::clone(tracers), Arc::new(durations))
+    }
+
+    /// Collects [`Exemplars`], which lead from the buckets of the durations to traces.
+    ///
+    /// With the meter provider of [`Telemetry`](crate::Telemetry), given or global, no handle is needed.
+    /// Default otherwise: none are collected.
+    #[must_use]
+    pub fn with_exemplars(self, exemplars: &Exemplars) -> Self {
+        let exemplars = exemplars.clone();
+        self.change(|settings| settings.exemplars = Some(exemplars))
     }
 
     /// Describes an operation that runs this SQL.
@@ -158,7 +175,8 @@ impl Database {
 
     fn of(settings: Settings, tracers: Arc<Tracers>, durations: Arc<Durations>) -> Self {
         let statements = Statements::new(Dialect::of(settings.system.as_str()));
-        Self { shared: Arc::new(Shared { settings, tracers, durations, statements }) }
+        let exemplars = settings.exemplars.as_ref().map(operation_duration::exemplars);
+        Self { shared: Arc::new(Shared { settings, tracers, durations, exemplars, statements }) }
     }
 
     fn change(self, change: impl FnOnce(&mut Settings)) -> Self {

@@ -16,6 +16,7 @@ use super::{
     Database, Outcome,
     attribute_names::{DB_RESPONSE_RETURNED_ROWS, DB_RESPONSE_STATUS_CODE, ERROR_TYPE},
 };
+use crate::exemplars::Sampled;
 
 /// A database operation that is under way.
 ///
@@ -120,8 +121,16 @@ impl Running {
             // The same duration as the metric, also if the system clock was set meanwhile.
             span.end_with_timestamp(started_at + elapsed);
         }
-        if let Some(histogram) = database.shared.durations.get() {
-            histogram.record(elapsed.as_secs_f64(), &labels);
+        if let Some(duration) = database.shared.durations.get() {
+            let seconds = elapsed.as_secs_f64();
+            duration.histogram.record(seconds, &labels);
+            let exemplars = database.shared.exemplars.as_ref().or(duration.exemplars.as_ref());
+            if let Some(exemplars) = exemplars
+                && let span = self.context.span()
+                && let Some(sampled) = Sampled::of(span.span_context(), || started_at + elapsed)
+            {
+                exemplars.offer_uncached(&labels, seconds, &sampled);
+            }
         }
     }
 }

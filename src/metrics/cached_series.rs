@@ -1,5 +1,6 @@
-//! A series: its attributes and, if asked for, the instruments bound to them.
+//! A series: its attributes, its exemplars and, if asked for, the instruments bound to them.
 
+use std::sync::Arc;
 #[cfg(feature = "bound-instruments")]
 use std::sync::OnceLock;
 
@@ -10,23 +11,31 @@ use opentelemetry::{
     metrics::{Histogram, UpDownCounter},
 };
 
+use crate::exemplars::{Measure, Sampled, SeriesExemplars};
+
 /// A cached series.
 #[derive(Debug)]
 pub(super) struct CachedSeries {
-    labels: Box<[KeyValue]>,
+    labels: Arc<[KeyValue]>,
+    duration: Cached<f64>,
+    request_size: Cached<u64>,
+    response_size: Cached<u64>,
     #[cfg(feature = "bound-instruments")]
-    bound: Option<Box<Bound>>,
+    active: OnceLock<BoundUpDownCounter<i64>>,
+    #[cfg(feature = "bound-instruments")]
+    binds: bool,
 }
 
-/// Each instrument is bound when it first records, because the SDK exports a bound instrument even if
-/// it has recorded nothing.
-#[cfg(feature = "bound-instruments")]
-#[derive(Debug, Default)]
-struct Bound {
-    active: OnceLock<BoundUpDownCounter<i64>>,
-    duration: OnceLock<BoundHistogram<f64>>,
-    request_size: OnceLock<BoundHistogram<u64>>,
-    response_size: OnceLock<BoundHistogram<u64>>,
+/// A cached series of one histogram.
+#[derive(Debug)]
+struct Cached<T> {
+    exemplars: SeriesExemplars,
+    /// Bound when it first records, because the SDK exports a bound instrument even if it has recorded
+    /// nothing.
+    #[cfg(feature = "bound-instruments")]
+    bound: OnceLock<BoundHistogram<T>>,
+    #[cfg(not(feature = "bound-instruments"))]
+    bound: std::marker::PhantomData<T>,
 }
 
 impl CachedSeries {
@@ -38,68 +47,104 @@ impl CachedSeries {
     pub(super) fn new(labels: &[KeyValue], number: usize, binds: bool) -> Self {
         Self {
             labels: labels.into(),
+            duration: Cached::default(),
+            request_size: Cached::default(),
+            response_size: Cached::default(),
             #[cfg(feature = "bound-instruments")]
-            bound: (binds && number < MAX_BOUND).then(Box::default),
+            active: OnceLock::new(),
+            #[cfg(feature = "bound-instruments")]
+            binds: binds && number < MAX_BOUND,
         }
     }
 
-    pub(super) fn series(&self) -> Series<'_> {
-        Series {
-            labels: &self.labels,
-            #[cfg(feature = "bound-instruments")]
-            bound: self.bound.as_deref(),
+    pub(super) fn add_active(&self, counter: &UpDownCounter<i64>, change: i64) {
+        #[cfg(feature = "bound-instruments")]
+        if self.binds {
+            return self.active.get_or_init(|| counter.bind(&self.labels)).add(change);
         }
+        counter.add(change, &self.labels);
+    }
+
+    #[inline]
+    #[cfg_attr(
+        not(feature = "bound-instruments"),
+        expect(unused_variables, reason = "nothing is bound without the feature")
+    )]
+    fn record<T>(&self, histogram: &Histogram<T>, cached: &Cached<T>, value: T) {
+        #[cfg(feature = "bound-instruments")]
+        if self.binds {
+            let bind = || histogram.bind(&self.labels);
+            return cached.bound.get_or_init(bind).record(value);
+        }
+        histogram.record(value, &self.labels);
+    }
+}
+
+impl<T> Default for Cached<T> {
+    fn default() -> Self {
+        Self { exemplars: SeriesExemplars::default(), bound: Default::default() }
     }
 }
 
 /// A series to record to.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Series<'a> {
-    labels: &'a [KeyValue],
-    #[cfg(feature = "bound-instruments")]
-    bound: Option<&'a Bound>,
+pub(super) enum Series<'a> {
+    Cached(&'a CachedSeries),
+    Uncached(&'a [KeyValue]),
 }
 
-impl<'a> Series<'a> {
-    /// Creates a series that is not cached.
-    pub(super) fn of(labels: &'a [KeyValue]) -> Self {
-        Self {
-            labels,
-            #[cfg(feature = "bound-instruments")]
-            bound: None,
+impl Series<'_> {
+    pub(super) fn record_duration(self, duration: &Measure<f64>, seconds: f64) {
+        match self {
+            Self::Cached(series) => series.record(&duration.histogram, &series.duration, seconds),
+            Self::Uncached(labels) => duration.histogram.record(seconds, labels),
         }
     }
 
-    pub(super) fn add_active(self, counter: &UpDownCounter<i64>, change: i64) {
-        #[cfg(feature = "bound-instruments")]
-        if let Some(bound) = self.bound {
-            return bound.active.get_or_init(|| counter.bind(self.labels)).add(change);
+    pub(super) fn record_request_size(self, size: &Measure<u64>, bytes: u64) {
+        match self {
+            Self::Cached(series) => series.record(&size.histogram, &series.request_size, bytes),
+            Self::Uncached(labels) => size.histogram.record(bytes, labels),
         }
-        counter.add(change, self.labels);
     }
 
-    pub(super) fn record_duration(self, histogram: &Histogram<f64>, seconds: f64) {
-        #[cfg(feature = "bound-instruments")]
-        if let Some(bound) = self.bound {
-            return bound.duration.get_or_init(|| histogram.bind(self.labels)).record(seconds);
+    pub(super) fn record_response_size(self, size: &Measure<u64>, bytes: u64) {
+        match self {
+            Self::Cached(series) => series.record(&size.histogram, &series.response_size, bytes),
+            Self::Uncached(labels) => size.histogram.record(bytes, labels),
         }
-        histogram.record(seconds, self.labels);
     }
 
-    pub(super) fn record_request_size(self, histogram: &Histogram<u64>, bytes: u64) {
-        #[cfg(feature = "bound-instruments")]
-        if let Some(bound) = self.bound {
-            return bound.request_size.get_or_init(|| histogram.bind(self.labels)).record(bytes);
-        }
-        histogram.record(bytes, self.labels);
+    #[inline]
+    pub(super) fn offer_duration(self, duration: &Measure<f64>, seconds: f64, sampled: &Sampled) {
+        self.offer(duration, |series| &series.duration.exemplars, seconds, sampled);
     }
 
-    pub(super) fn record_response_size(self, histogram: &Histogram<u64>, bytes: u64) {
-        #[cfg(feature = "bound-instruments")]
-        if let Some(bound) = self.bound {
-            return bound.response_size.get_or_init(|| histogram.bind(self.labels)).record(bytes);
+    #[inline]
+    pub(super) fn offer_request_size(self, size: &Measure<u64>, bytes: u64, sampled: &Sampled) {
+        self.offer(size, |series| &series.request_size.exemplars, bytes as f64, sampled);
+    }
+
+    #[inline]
+    pub(super) fn offer_response_size(self, size: &Measure<u64>, bytes: u64, sampled: &Sampled) {
+        self.offer(size, |series| &series.response_size.exemplars, bytes as f64, sampled);
+    }
+
+    #[inline]
+    fn offer<T>(
+        self,
+        measure: &Measure<T>,
+        exemplars: impl FnOnce(&CachedSeries) -> &SeriesExemplars,
+        value: f64,
+        sampled: &Sampled,
+    ) {
+        let Some(instrument) = &measure.exemplars else { return };
+        match self {
+            Self::Cached(series) => {
+                exemplars(series).offer(instrument, &series.labels, value, sampled);
+            }
+            Self::Uncached(labels) => instrument.offer_uncached(labels, value, sampled),
         }
-        histogram.record(bytes, self.labels);
     }
 }
 
@@ -114,7 +159,7 @@ mod tests {
 
     #[test]
     fn the_number_of_bound_series_is_limited() {
-        let is_bound = |number, binds| CachedSeries::new(&[], number, binds).bound.is_some();
+        let is_bound = |number, binds| CachedSeries::new(&[], number, binds).binds;
         assert!(is_bound(0, true) && is_bound(MAX_BOUND - 1, true));
         assert!(!is_bound(MAX_BOUND, true) && !is_bound(0, false));
     }

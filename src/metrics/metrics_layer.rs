@@ -5,6 +5,7 @@ use opentelemetry::{Key, metrics::MeterProvider};
 use super::MetricsObserver;
 use crate::{
     convention::emit,
+    exemplars::Exemplars,
     observe::{Contains, ObserveLayer},
 };
 
@@ -113,6 +114,16 @@ impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
     #[must_use]
     pub fn with_body_sizes(self) -> Self {
         self.map_metrics(|metrics| metrics.options.has_body_sizes = true)
+    }
+
+    /// Collects [`Exemplars`], which lead from the buckets of the histograms to traces.
+    ///
+    /// Layers that record with the meter provider of [`Telemetry`](crate::Telemetry), given or global,
+    /// need no handle. Default otherwise: none are collected.
+    #[must_use]
+    pub fn with_exemplars(self, exemplars: &Exemplars) -> Self {
+        let exemplars = exemplars.clone();
+        self.map_metrics(|metrics| metrics.options.exemplars = Some(exemplars))
     }
 
     /// Drops these attributes from all measurements, to have fewer series. Spans keep them.

@@ -1,6 +1,7 @@
 //! RED metrics: rate, errors and duration of exchanges, and how many are active.
 
 mod cached_series;
+mod call_series;
 mod metrics_layer;
 mod recorder;
 mod series_budget;
@@ -15,10 +16,11 @@ use http::request;
 use opentelemetry::{Key, metrics::Meter};
 
 pub use self::metrics_layer::MetricsLayer;
-use self::recorder::Recorder;
+use self::recorder::{Measurements, Recorder};
 use crate::{
     convention::rules::Rules,
     end::End,
+    exemplars::{Exemplars, Sampled},
     observe::{Claim, Contains, Exchange, Observer},
     providers::{Retry, global_meter},
 };
@@ -38,6 +40,7 @@ pub struct MetricsObserver {
 struct MetricsOptions {
     meter: Option<Meter>,
     has_body_sizes: bool,
+    exemplars: Option<Exemplars>,
     dropped: Vec<Key>,
     binds: bool,
     duration_boundaries: Vec<f64>,
@@ -78,6 +81,7 @@ impl Default for MetricsOptions {
         Self {
             meter: None,
             has_body_sizes: false,
+            exemplars: None,
             dropped: Vec::new(),
             binds: false,
             duration_boundaries: DURATION_BOUNDARIES.to_vec(),
@@ -134,6 +138,9 @@ impl Observer for MetricsObserver {
         if self.options.has_body_sizes {
             exchange.read_body_size(head);
         }
+        if recorder.has_exemplars() {
+            exchange.remember_sampled_context();
+        }
         exchange.read_request(head);
         let active = recorder.begin(exchange.rules(), exchange.facts()?);
         Some(MetricsState { active })
@@ -145,9 +152,19 @@ impl Observer for MetricsObserver {
         if let Some(active) = state.active {
             recorder.end(rules, facts, active);
         }
-        let seconds = exchange.elapsed().as_secs_f64();
-        recorder.record(rules, facts, seconds, exchange.response_body_size());
+        let measured = Measurements {
+            seconds: exchange.elapsed().as_secs_f64(),
+            response_size: exchange.response_body_size(),
+            sampled: if recorder.has_exemplars() { sampled(exchange) } else { None },
+        };
+        recorder.record(rules, facts, &measured);
     }
+}
+
+/// Returns the span of an exchange that has ended, if it is sampled.
+#[inline]
+fn sampled(exchange: &Exchange) -> Option<Sampled> {
+    exchange.with_span(|span| Sampled::of(span.span_context(), || exchange.ended_at()))?
 }
 
 /// The SDK's default limit of series per metric.

@@ -7,41 +7,56 @@ use std::sync::{
 
 use opentelemetry::{
     Key,
-    metrics::{Histogram, HistogramBuilder, Meter, UpDownCounter},
+    metrics::{HistogramBuilder, Meter, UpDownCounter},
 };
 
 use super::{
     Active, MetricsOptions,
     cached_series::Series,
+    call_series::CallSeries,
     series_cache::{Found, SeriesCache},
 };
-use crate::convention::{
-    Facts,
-    attribute_set::AttributeSet,
-    emit,
-    instruments::{self, Instrument},
-    rules::Rules,
-    series_key::{self, SeriesKey},
+use crate::{
+    convention::{
+        Facts,
+        attribute_set::AttributeSet,
+        emit,
+        grpc::call_key::CallKey,
+        instruments::{self, Instrument},
+        rules::Rules,
+        series_key,
+    },
+    exemplars::{Measure, Sampled},
 };
 
 pub(super) struct Recorder {
     /// Cached series are valid under these rules only.
     rules: Arc<Rules>,
-    call_duration: Histogram<f64>,
-    duration: Histogram<f64>,
+    call_duration: Measure<f64>,
+    duration: Measure<f64>,
     active_requests: UpDownCounter<i64>,
     body_sizes: Option<BodySizes>,
     active_series: SeriesCache,
     series: SeriesCache,
+    calls: CallSeries,
     dropped: Vec<Key>,
     binds: bool,
 }
 
 struct BodySizes {
-    request: Histogram<u64>,
-    response: Histogram<u64>,
+    request: Measure<u64>,
+    response: Measure<u64>,
     /// The sum of all recorded request sizes.
     announced: AtomicU64,
+}
+
+/// The measurements of an exchange that has ended.
+#[derive(Debug)]
+pub(super) struct Measurements {
+    pub(super) seconds: f64,
+    pub(super) response_size: Option<u64>,
+    /// The sampled span of the exchange, if exemplars are wanted.
+    pub(super) sampled: Option<Sampled>,
 }
 
 impl BodySizes {
@@ -56,13 +71,18 @@ impl BodySizes {
 impl Recorder {
     pub(super) fn new(options: &MetricsOptions, rules: &Arc<Rules>, meter: &Meter) -> Self {
         let side = rules.side();
+        let given = options.exemplars.as_ref();
         let duration = |instrument: Instrument| {
+            let boundaries = &options.duration_boundaries;
             let histogram = meter.f64_histogram(instrument.name);
-            described(histogram, &instrument, &options.duration_boundaries).build()
+            let histogram = described(histogram, &instrument, boundaries);
+            Measure::new(instrument, boundaries, given, || histogram.build())
         };
         let body_size = |instrument: Instrument| {
+            let boundaries = &options.body_size_boundaries;
             let histogram = meter.u64_histogram(instrument.name);
-            described(histogram, &instrument, &options.body_size_boundaries).build()
+            let histogram = described(histogram, &instrument, boundaries);
+            Measure::new(instrument, boundaries, given, || histogram.build())
         };
         let active = instruments::active_requests(side);
         Self {
@@ -80,10 +100,17 @@ impl Recorder {
             }),
             active_series: SeriesCache::new(options.series_limit),
             series: SeriesCache::new(options.series_limit),
+            calls: CallSeries::new(options.series_limit),
             rules: Arc::clone(rules),
             dropped: options.dropped.clone(),
             binds: options.binds,
         }
+    }
+
+    /// Returns true if exemplars are collected.
+    #[inline]
+    pub(super) fn has_exemplars(&self) -> bool {
+        self.duration.exemplars.is_some()
     }
 
     /// Counts an exchange as active. gRPC has no such metric.
@@ -107,7 +134,7 @@ impl Recorder {
         let was_reduced = counted.is_some_and(|active| active.is_reduced);
         let known = key.as_ref().filter(|_| !was_reduced);
         if let Some(series) = known.and_then(|key| self.active_series.get(key)) {
-            series.series().add_active(&self.active_requests, change);
+            series.add_active(&self.active_requests, change);
             return Active { is_reduced: false };
         }
         let labels =
@@ -119,40 +146,52 @@ impl Recorder {
             _ => Found { series: None, is_reduced: false },
         };
         match found.series {
-            Some(series) => series.series().add_active(&self.active_requests, change),
-            None => {
-                let labels = labels(found.is_reduced);
-                Series::of(&labels).add_active(&self.active_requests, change);
-            }
+            Some(series) => series.add_active(&self.active_requests, change),
+            None => self.active_requests.add(change, &labels(found.is_reduced)),
         }
         Active { is_reduced: found.is_reduced }
     }
 
-    /// Records the duration of an exchange that has ended, and its body sizes.
-    pub(super) fn record(
-        &self,
-        rules: &Arc<Rules>,
-        facts: &Facts,
-        seconds: f64,
-        response_size: Option<u64>,
-    ) {
-        let labels = |is_reduced| self.without_dropped(emit::end_labels(rules, facts, is_reduced));
-        let sizes = (facts.request_body_size(), response_size);
+    /// Records an exchange that has ended.
+    pub(super) fn record(&self, rules: &Arc<Rules>, facts: &Facts, measured: &Measurements) {
         if facts.is_call() {
-            return Series::of(&labels(false)).record_duration(&self.call_duration, seconds);
+            return self.record_call(rules, facts, measured);
         }
+        let labels = |is_reduced| self.without_dropped(emit::end_labels(rules, facts, is_reduced));
+        let request_size = facts.request_body_size();
         let key = self.cacheable(rules, series_key::of_end(rules, facts));
         let cached = key.as_ref().and_then(|key| self.series.get(key));
         if let Some(series) = cached.filter(|_| !facts.has_own_labels()) {
-            return self.record_series(series.series(), seconds, sizes);
+            return self.record_series(Series::Cached(series), measured, request_size);
         }
         let found = match &key {
             Some(key) if cached.is_none() => self.series.insert(key, self.binds, labels),
             _ => Found { series: None, is_reduced: false },
         };
         match found.series.filter(|_| !facts.has_own_labels()) {
-            Some(series) => self.record_series(series.series(), seconds, sizes),
-            None => self.record_series(Series::of(&labels(found.is_reduced)), seconds, sizes),
+            Some(series) => self.record_series(Series::Cached(series), measured, request_size),
+            None => {
+                let labels = labels(found.is_reduced);
+                self.record_series(Series::Uncached(&labels), measured, request_size);
+            }
+        }
+    }
+
+    fn record_call(&self, rules: &Arc<Rules>, facts: &Facts, measured: &Measurements) {
+        let labels = || self.without_dropped(emit::end_labels(rules, facts, false));
+        let key = CallKey::of(rules, facts).filter(|_| !facts.has_own_labels());
+        let key = self.cacheable(rules, key);
+        let cached = key.and_then(|key| self.calls.get_or_insert(&key, labels));
+        match cached {
+            Some(series) => self.record_call_series(Series::Cached(series), measured),
+            None => self.record_call_series(Series::Uncached(&labels()), measured),
+        }
+    }
+
+    fn record_call_series(&self, series: Series<'_>, measured: &Measurements) {
+        series.record_duration(&self.call_duration, measured.seconds);
+        if let Some(sampled) = &measured.sampled {
+            series.offer_duration(&self.call_duration, measured.seconds, sampled);
         }
     }
 
@@ -160,25 +199,46 @@ impl Recorder {
     fn record_series(
         &self,
         series: Series<'_>,
-        seconds: f64,
-        (request_size, response_size): (Option<u64>, Option<u64>),
+        measured: &Measurements,
+        request_size: Option<u64>,
     ) {
-        series.record_duration(&self.duration, seconds);
-        let Some(sizes) = &self.body_sizes else { return };
-        if let Some(bytes) = request_size.filter(|bytes| sizes.fits(*bytes)) {
-            series.record_request_size(&sizes.request, bytes);
+        series.record_duration(&self.duration, measured.seconds);
+        let sizes = self.body_sizes.as_ref();
+        let request_size = request_size.filter(|bytes| sizes.is_some_and(|s| s.fits(*bytes)));
+        if let Some(sizes) = sizes {
+            if let Some(bytes) = request_size {
+                series.record_request_size(&sizes.request, bytes);
+            }
+            if let Some(bytes) = measured.response_size {
+                series.record_response_size(&sizes.response, bytes);
+            }
         }
-        if let Some(bytes) = response_size {
-            series.record_response_size(&sizes.response, bytes);
+        if let Some(sampled) = &measured.sampled {
+            self.offer(series, measured, request_size, sampled);
+        }
+    }
+
+    /// Offers exemplars of what was recorded.
+    #[inline(never)]
+    fn offer(
+        &self,
+        series: Series<'_>,
+        measured: &Measurements,
+        request_size: Option<u64>,
+        sampled: &Sampled,
+    ) {
+        series.offer_duration(&self.duration, measured.seconds, sampled);
+        let Some(sizes) = &self.body_sizes else { return };
+        if let Some(bytes) = request_size {
+            series.offer_request_size(&sizes.request, bytes, sampled);
+        }
+        if let Some(bytes) = measured.response_size {
+            series.offer_response_size(&sizes.response, bytes, sampled);
         }
     }
 
     /// Returns the key if the cache is valid for it.
-    fn cacheable<'a>(
-        &self,
-        rules: &Arc<Rules>,
-        key: Option<SeriesKey<&'a str>>,
-    ) -> Option<SeriesKey<&'a str>> {
+    fn cacheable<K>(&self, rules: &Arc<Rules>, key: Option<K>) -> Option<K> {
         key.filter(|_| Arc::ptr_eq(rules, &self.rules))
     }
 

@@ -26,14 +26,15 @@ use crate::{
 pub struct Exchange {
     rules: Arc<Rules>,
     context: Option<Context>,
+    /// False if the context is only remembered.
+    attaches: bool,
     facts: Option<Facts>,
     started_at: Option<SystemTime>,
     started: Instant,
     elapsed: Duration,
     is_recorded: bool,
     ends_at_head: bool,
-    is_head_request: bool,
-    is_connect: bool,
+    method: KnownMethod,
     is_event_stream: bool,
     /// False if the exchange ends at the head, or after an upgrade.
     counts_delivery: bool,
@@ -52,14 +53,14 @@ impl Exchange {
         let claims = Claims::read(&mut head.extensions, rules.side());
         Self {
             context: None,
+            attaches: false,
             facts: None,
             started_at: (is_recorded && reads_clock).then(SystemTime::now),
             started: Instant::now(),
             elapsed: Duration::ZERO,
             is_recorded,
             ends_at_head: is_recorded && rules.options.ends_at_head(head),
-            is_head_request: head.method == Method::HEAD,
-            is_connect: head.method == Method::CONNECT,
+            method: KnownMethod::of(&head.method),
             claims,
             is_event_stream: false,
             counts_delivery: false,
@@ -92,8 +93,20 @@ impl Exchange {
     }
 
     /// Replaces the context that the service, its future and its response body run under.
+    #[inline]
     pub fn set_context(&mut self, context: Context) {
         self.context = Some(context);
+        self.attaches = true;
+    }
+
+    /// Remembers the current context if its span is sampled and no observer has set a context: at the
+    /// end another one may be current.
+    pub(crate) fn remember_sampled_context(&mut self) {
+        if self.context.is_none() {
+            let is_sampled = |cx: &Context| cx.span().span_context().is_sampled();
+            self.context =
+                Context::map_current(|current| is_sampled(current).then(|| current.clone()));
+        }
     }
 
     /// Reads the facts of the request, unless another observer of this exchange has read them.
@@ -153,11 +166,15 @@ impl Exchange {
         self.counts_delivery.then_some(self.delivered)
     }
 
+    /// Returns the time at which the exchange ended.
+    pub(crate) fn ended_at(&self) -> SystemTime {
+        self.started_at.map_or_else(SystemTime::now, |started_at| started_at + self.elapsed)
+    }
+
     /// Runs `f` with the span of the exchange, if its context has one.
-    pub(crate) fn with_span(&self, f: impl FnOnce(SpanRef<'_>)) {
-        if let Some(context) = &self.context {
-            f(context.span());
-        }
+    #[inline]
+    pub(crate) fn with_span<T>(&self, f: impl FnOnce(SpanRef<'_>) -> T) -> Option<T> {
+        self.context.as_ref().map(|context| f(context.span()))
     }
 
     /// Claims a signal of this exchange. Returns false if an outer layer records it already.
@@ -179,7 +196,7 @@ impl Exchange {
     /// Makes the context current, if an observer has set one.
     #[inline]
     pub(super) fn attach(&self) -> Option<ContextGuard> {
-        self.context.clone().map(Context::attach)
+        self.context.as_ref().filter(|_| self.attaches).map(|context| context.clone().attach())
     }
 
     pub(super) fn respond(&mut self, head: &response::Parts, exact: Option<u64>) {
@@ -198,7 +215,7 @@ impl Exchange {
     /// Returns true if the exchange ends with the response head.
     pub(super) fn ends_with(&self, status: StatusCode) -> bool {
         self.ends_at_head && !self.awaits_status()
-            || self.is_head_request
+            || self.method == KnownMethod::Head
             || self.is_upgrade(status)
             || status.is_informational()
             || matches!(status, StatusCode::NO_CONTENT | StatusCode::NOT_MODIFIED)
@@ -236,7 +253,9 @@ impl Exchange {
         let counted = self.with_context(|context| AttemptCount::count(context, is_nested));
         let Some((before, context)) = counted else { return };
         facts.set_resend_count(before);
-        self.context = context.or_else(|| self.context.take());
+        if let Some(context) = context {
+            self.set_context(context);
+        }
     }
 
     /// A gRPC call is not over before its trailers, even if the response has no body for HTTP.
@@ -245,7 +264,8 @@ impl Exchange {
     }
 
     fn is_upgrade(&self, status: StatusCode) -> bool {
-        status == StatusCode::SWITCHING_PROTOCOLS || self.is_connect && status.is_success()
+        let is_connect = self.method == KnownMethod::Connect;
+        status == StatusCode::SWITCHING_PROTOCOLS || is_connect && status.is_success()
     }
 
     /// Returns the handler labels of an outer layer, or new ones.
@@ -254,9 +274,27 @@ impl Exchange {
         let outer = Labels::of(&context).filter(|_| self.claims.is_nested());
         outer.unwrap_or_else(|| {
             let labels = Labels::default();
-            self.context = Some(context.with_value(labels.clone()));
+            self.set_context(context.with_value(labels.clone()));
             labels
         })
+    }
+}
+
+/// A method that decides when an exchange ends.
+#[derive(Debug, Clone, Copy, PartialEq)]
+enum KnownMethod {
+    Head,
+    Connect,
+    Other,
+}
+
+impl KnownMethod {
+    fn of(method: &Method) -> Self {
+        match *method {
+            Method::HEAD => Self::Head,
+            Method::CONNECT => Self::Connect,
+            _ => Self::Other,
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::ops::RangeInclusive;
 
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{
     ExponentialBucket, ExponentialHistogram, ExponentialHistogramDataPoint, HistogramDataPoint,
 };
@@ -10,6 +11,8 @@ use super::number::Number;
 
 /// A data point of a histogram, whatever it measures.
 pub(super) trait Buckets {
+    fn attributes(&self) -> Vec<&KeyValue>;
+
     fn count(&self) -> u64;
 
     fn sum(&self) -> Number;
@@ -23,6 +26,10 @@ pub(super) trait Buckets {
 }
 
 impl<T: Copy + Into<Number>> Buckets for HistogramDataPoint<T> {
+    fn attributes(&self) -> Vec<&KeyValue> {
+        self.attributes().collect()
+    }
+
     fn count(&self) -> u64 {
         self.count()
     }
@@ -45,6 +52,10 @@ impl<T: Copy + Into<Number>> Buckets for HistogramDataPoint<T> {
 }
 
 impl<T: Copy + Into<Number>> Buckets for ExponentialHistogramDataPoint<T> {
+    fn attributes(&self) -> Vec<&KeyValue> {
+        self.attributes().collect()
+    }
+
     fn count(&self) -> u64 {
         self.count() as u64
     }

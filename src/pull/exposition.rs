@@ -3,23 +3,22 @@
 use std::{fmt::Write, io, ops::Range, time::SystemTime};
 
 use opentelemetry::KeyValue;
-use opentelemetry_sdk::{
-    Resource,
-    metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics},
-};
+use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData, ResourceMetrics};
 
 use super::{
     buckets::{Buckets, Grid},
     compression::Body,
     constants::Constant,
-    exposition_escape::push_help,
+    exemplar_line,
     families::{self, Family},
     label_writer::LabelWriter,
+    metadata::{header, is_free, target_info},
     metric_name::Kind,
     number::{self, Format, Number},
     reader::Settings,
-    registry::{Registry, TARGET_INFO},
+    registry::Registry,
 };
+use crate::exemplars::{Exemplar, Exemplars, Snapshot};
 
 /// Writes all metrics.
 pub(super) fn write(
@@ -31,6 +30,9 @@ pub(super) fn write(
 ) -> io::Result<()> {
     let (families, constants) = families::families(metrics, settings, registry);
     let mut labels = LabelWriter::new(settings.has_scope_labels);
+    // The text format has no exemplars.
+    let exemplars = settings.exemplars.as_ref().filter(|_| format == Format::OpenMetrics);
+    let exemplars = exemplars.map(Exemplars::snapshot);
     let has_target_info = !metrics.resource().is_empty();
     if has_target_info {
         target_info(&mut body.text, &mut labels, metrics.resource(), format, registry);
@@ -39,77 +41,14 @@ pub(super) fn write(
         let is_typed = family.kind != Kind::Counter
             || is_free(family.name.family(Kind::Counter), has_target_info, registry);
         header(&mut body.text, family, format, is_typed);
-        let mut writer = Writer { family, format, is_typed, settings, body: &mut *body };
+        let exemplars = exemplars.as_ref();
+        let mut writer = Writer { family, format, is_typed, settings, exemplars, body: &mut *body };
         writer.series(&constants, &mut labels, registry)?;
     }
     if format == Format::OpenMetrics {
         body.text.push_str("# EOF\n");
     }
     Ok(())
-}
-
-/// Returns true if OpenMetrics can call a counter by this name. It has no counter `a`, whose sample
-/// is `a_total`, beside another metric `a`.
-fn is_free(family: &str, has_target_info: bool, registry: &Registry) -> bool {
-    let is_taken = registry.has(family) || registry.has(&format!("{family}_created"));
-    !(is_taken || has_target_info && family == TARGET)
-}
-
-/// Writes the resource as the labels of one series, which OpenMetrics wants to be the first.
-fn target_info<'a>(
-    out: &mut String,
-    labels: &mut LabelWriter<'a>,
-    resource: &'a Resource,
-    format: Format,
-    registry: &Registry,
-) {
-    let is_info = format == Format::OpenMetrics && !registry.has(TARGET);
-    let (name, kind) = if is_info { (TARGET, "info") } else { (TARGET_INFO, "gauge") };
-    metadata(out, name, kind, None, "Target metadata", format);
-    out.push_str(TARGET_INFO);
-    let start = out.len();
-    out.push('{');
-    labels.write(out, resource.iter(), &[]);
-    match out.len() - start {
-        1 => out.truncate(start),
-        _ => out.push('}'),
-    }
-    out.push(' ');
-    Number::from(1_u64).write(format, out);
-    out.push('\n');
-}
-
-fn header(out: &mut String, family: &Family<'_>, format: Format, is_typed: bool) {
-    let Family { name, kind, help, .. } = family;
-    match format {
-        Format::Text => metadata(out, &name.full, kind.as_str(), None, help, format),
-        Format::OpenMetrics if !is_typed => {
-            metadata(out, &name.full, "unknown", None, help, format);
-        }
-        Format::OpenMetrics => {
-            metadata(out, name.family(*kind), kind.as_str(), name.unit.as_deref(), help, format);
-        }
-    }
-}
-
-fn metadata(
-    out: &mut String,
-    name: &str,
-    kind: &str,
-    unit: Option<&str>,
-    help: &str,
-    format: Format,
-) {
-    // Writing to a string cannot fail.
-    let _ = writeln!(out, "# TYPE {name} {kind}");
-    if let Some(unit) = unit {
-        let _ = writeln!(out, "# UNIT {name} {unit}");
-    }
-    if !help.is_empty() {
-        let _ = write!(out, "# HELP {name} ");
-        push_help(out, help, format);
-        out.push('\n');
-    }
 }
 
 /// Writes the series of one family.
@@ -119,6 +58,7 @@ struct Writer<'w, 'a> {
     /// False for a counter that OpenMetrics cannot call a counter.
     is_typed: bool,
     settings: &'w Settings,
+    exemplars: Option<&'w Snapshot>,
     body: &'w mut Body,
 }
 
@@ -126,12 +66,21 @@ struct Writer<'w, 'a> {
 #[derive(Clone, Copy)]
 enum Point<'a> {
     Number(Number),
-    /// With the index of the boundaries that all series of an exponential histogram share.
-    Histogram(&'a dyn Buckets, Option<usize>),
+    Histogram(Histogram<'a>),
+}
+
+#[derive(Clone, Copy)]
+struct Histogram<'a> {
+    buckets: &'a dyn Buckets,
+    /// Index of the boundaries that all series of an exponential histogram share.
+    grid: Option<usize>,
+    time: SystemTime,
 }
 
 /// A series of a family.
 struct Series<'a> {
+    /// Index of its stream in the family.
+    stream: usize,
     /// Its labels, within one text for the family.
     labels: Range<usize>,
     point: Point<'a>,
@@ -148,14 +97,17 @@ impl<'a> Writer<'_, 'a> {
         let mut text = String::new();
         let mut grids = Vec::new();
         let mut all: Vec<Series<'a>> = Vec::new();
-        for stream in &self.family.streams {
+        let streams = &self.family.streams;
+        let matcher = |stream| exemplar_line::of_stream(self.exemplars?, stream);
+        let matchers: Vec<_> = streams.iter().map(matcher).collect();
+        for (at, stream) in streams.iter().enumerate() {
             let constants = &constants[stream.constants];
             let add =
                 &mut |attributes: &mut dyn Iterator<Item = &'a KeyValue>, point, start_time| {
                     let start = text.len();
                     let attributes = attributes.map(|attribute| (&attribute.key, &attribute.value));
                     labels.write(&mut text, attributes, constants);
-                    all.push(Series { labels: start..text.len(), point, start_time });
+                    all.push(Series { stream: at, labels: start..text.len(), point, start_time });
                 };
             match stream.metric.data() {
                 AggregatedMetrics::F64(data) => points(data, &mut grids, add),
@@ -181,8 +133,13 @@ impl<'a> Writer<'_, 'a> {
                     }
                     self.sample(&self.family.name.full, "", labels, number);
                 }
-                Point::Histogram(buckets, grid) => {
-                    self.histogram(labels, buckets, grid.and_then(|grid| grids.get(grid)));
+                Point::Histogram(Histogram { buckets, grid, time }) => {
+                    let exemplars = matchers[series.stream].as_ref().map(|matcher| {
+                        let start = series.start_time.unwrap_or(SystemTime::UNIX_EPOCH);
+                        matcher.of_point(&buckets.attributes(), start, time)
+                    });
+                    let grid = grid.and_then(|grid| grids.get(grid));
+                    self.histogram(labels, buckets, grid, &exemplars.unwrap_or_default());
                 }
             }
             self.created(labels, series.start_time);
@@ -191,16 +148,32 @@ impl<'a> Writer<'_, 'a> {
         Ok(())
     }
 
-    fn histogram(&mut self, labels: &str, buckets: &dyn Buckets, grid: Option<&Grid>) {
+    fn histogram(
+        &mut self,
+        labels: &str,
+        buckets: &dyn Buckets,
+        grid: Option<&Grid>,
+        exemplars: &[Exemplar<'_>],
+    ) {
         let mut total = 0;
-        let mut is_positive = true;
+        let mut lower = f64::NEG_INFINITY;
+        let mut bucket = |bound, count| {
+            self.bucket(labels, bound, count);
+            // The SDK may have taken the data a moment before it recorded an exemplar's measurement.
+            if count > total {
+                exemplar_line::write(exemplars, lower, bound, &mut self.body.text);
+            }
+            self.body.text.push('\n');
+            (lower, total) = (bound, count);
+        };
+        let (mut is_positive, mut finite) = (true, 0);
         buckets.for_each(grid, &mut |bound, count| {
             is_positive &= bound >= 0.0;
-            total = count;
-            self.bucket(labels, bound, count);
+            finite = count;
+            bucket(bound, count);
         });
-        let total = buckets.count().max(total);
-        self.bucket(labels, f64::INFINITY, total);
+        let total = buckets.count().max(finite);
+        bucket(f64::INFINITY, total);
         // A sum of negative values may decrease, which Prometheus would take for a restart.
         let has_sum = is_positive
             && buckets.sum().is_cumulative()
@@ -215,11 +188,10 @@ impl<'a> Writer<'_, 'a> {
         }
     }
 
-    /// Writes the line of one bucket.
+    /// Writes the line of one bucket, up to its exemplar.
     fn bucket(&mut self, labels: &str, bound: f64, count: u64) {
         self.start(&self.family.name.full, "_bucket", labels, Some(bound));
         Number::from(count).write(self.format, &mut self.body.text);
-        self.body.text.push('\n');
     }
 
     fn sample(&mut self, name: &str, suffix: &str, labels: &str, value: Number) {
@@ -299,21 +271,20 @@ fn points<'a, T: Copy + Into<Number>>(
             }
         }
         MetricData::Histogram(histogram) => {
-            let start = Some(histogram.start_time());
-            for point in histogram.data_points() {
-                add(&mut point.attributes(), Point::Histogram(point, None), start);
+            let (start, time) = (Some(histogram.start_time()), histogram.time());
+            for buckets in histogram.data_points() {
+                let point = Point::Histogram(Histogram { buckets, grid: None, time });
+                add(&mut buckets.attributes(), point, start);
             }
         }
         MetricData::ExponentialHistogram(histogram) => {
-            let start = Some(histogram.start_time());
+            let (start, time) = (Some(histogram.start_time()), histogram.time());
             let grid = Some(grids.len());
             grids.push(Grid::of(histogram));
-            for point in histogram.data_points() {
-                add(&mut point.attributes(), Point::Histogram(point, grid), start);
+            for buckets in histogram.data_points() {
+                let point = Point::Histogram(Histogram { buckets, grid, time });
+                add(&mut buckets.attributes(), point, start);
             }
         }
     }
 }
-
-/// Family of the resource in OpenMetrics.
-const TARGET: &str = "target";

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, btree_map::Entry};
 
+use opentelemetry::InstrumentationScope;
 use opentelemetry_sdk::metrics::data::{Metric, ResourceMetrics};
 
 use super::{
@@ -24,6 +25,7 @@ pub(super) struct Family<'a> {
 #[derive(Debug)]
 pub(super) struct Stream<'a> {
     pub(super) metric: &'a Metric,
+    pub(super) scope: &'a InstrumentationScope,
     /// Index of the scope's constant labels.
     pub(super) constants: usize,
 }
@@ -58,7 +60,7 @@ pub(super) fn families<'a>(
             if !registry.admit(instrument, &name) {
                 continue;
             }
-            let stream = Stream { metric, constants: all_labels.len() };
+            let stream = Stream { metric, scope: scope.scope(), constants: all_labels.len() };
             match families.entry(name.full.clone()) {
                 Entry::Occupied(mut family) => {
                     let family = family.get_mut();

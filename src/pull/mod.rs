@@ -66,10 +66,12 @@
 mod buckets;
 mod compression;
 mod constants;
+mod exemplar_line;
 mod exposition;
 mod exposition_escape;
 mod families;
 mod label_writer;
+mod metadata;
 mod metric_name;
 mod metrics_service;
 mod negotiation;

@@ -15,6 +15,8 @@ use opentelemetry_sdk::{
     },
 };
 
+use crate::exemplars::Exemplars;
+
 use super::{MetricsService, compression::Body, exposition, number::Format, registry::Registry};
 
 /// Reads the metrics of a meter provider of your own when Prometheus scrapes.
@@ -108,6 +110,21 @@ impl PullReaderBuilder {
         self
     }
 
+    /// Shows [`Exemplars`] on the buckets of histograms, in OpenMetrics: the text format 0.0.4 has none.
+    ///
+    /// Prometheus stores them if its feature `exemplar-storage` is on. With the reader of
+    /// [`Telemetry`](crate::Telemetry) no handle is needed.
+    pub fn with_exemplars(mut self, exemplars: &Exemplars) -> Self {
+        self.settings.exemplars = Some(exemplars.clone());
+        self
+    }
+
+    /// Shows these exemplars, unless others were chosen.
+    pub(crate) fn with_default_exemplars(mut self, exemplars: Option<&Exemplars>) -> Self {
+        self.settings.exemplars = self.settings.exemplars.or_else(|| exemplars.cloned());
+        self
+    }
+
     /// Makes the reader, for the `with_reader` of a
     /// [`MeterProviderBuilder`](opentelemetry_sdk::metrics::MeterProviderBuilder).
     pub fn build(self) -> PullReader {
@@ -124,11 +141,17 @@ pub(super) struct Settings {
     pub(super) resource_labels: Vec<Key>,
     pub(super) has_scope_labels: bool,
     pub(super) has_created_series: bool,
+    pub(super) exemplars: Option<Exemplars>,
 }
 
 impl Default for Settings {
     fn default() -> Self {
-        Self { resource_labels: Vec::new(), has_scope_labels: true, has_created_series: false }
+        Self {
+            resource_labels: Vec::new(),
+            has_scope_labels: true,
+            has_created_series: false,
+            exemplars: None,
+        }
     }
 }
 

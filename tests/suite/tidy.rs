@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 23] = [
+const ROOT: [(&str, &[&str]); 24] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -14,23 +14,36 @@ const ROOT: [(&str, &[&str]); 23] = [
     ("traceparent", &[]),
     ("convention", &["contain", "end", "error_sources", "hash_trie", "percent", "quoted"]),
     ("providers", &["convention"]),
+    ("exemplars", &["convention", "hash_trie"]),
     ("observe", &["contain", "convention", "end"]),
     ("propagation", &["convention", "end", "observe", "percent", "traceparent"]),
     ("span", &["convention", "end", "observe", "providers", "traceparent"]),
-    ("metrics", &["convention", "end", "hash_trie", "observe", "providers"]),
+    ("metrics", &["convention", "end", "exemplars", "hash_trie", "observe", "providers"]),
     ("telemetry", &["convention", "end", "metrics", "observe", "propagation", "span"]),
     ("attempts_layer", &["observe"]),
     ("caller_context_layer", &[]),
     ("integrations", &["attempts_layer", "convention", "observe", "propagation", "telemetry"]),
     ("logs", &["stdout"]),
-    ("pull", &["quoted", "stdout"]),
-    ("database", &["convention", "hash_trie", "providers"]),
+    ("pull", &["exemplars", "quoted", "stdout"]),
+    ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "providers"]),
-    ("setup", &["convention", "error_sources", "logs", "percent", "propagation", "pull", "stdout"]),
+    (
+        "setup",
+        &[
+            "convention",
+            "error_sources",
+            "exemplars",
+            "logs",
+            "percent",
+            "propagation",
+            "pull",
+            "stdout",
+        ],
+    ),
 ];
 
 /// The files of `convention/` from the bottom up. Each may use only those before it.
-const CONVENTION: [&str; 45] = [
+const CONVENTION: [&str; 46] = [
     "names",
     "side",
     "protocol",
@@ -71,6 +84,7 @@ const CONVENTION: [&str; 45] = [
     "http/http_attributes",
     "http",
     "grpc/rpc_attributes",
+    "grpc/call_key",
     "grpc",
     "read",
     "emit",

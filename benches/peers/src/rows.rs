@@ -16,7 +16,7 @@ use opentelemetry_instrumentation_tower::http::server as oit;
 use pin_project_lite::pin_project;
 use tower::{Layer, Service, ServiceExt, layer::layer_fn, service_fn, util::BoxCloneSyncService};
 use tower_telemetry::{
-    MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer, propagation::W3c,
+    Exemplars, MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer, propagation::W3c,
 };
 use tracing::Level;
 
@@ -66,6 +66,8 @@ pub fn rows(workload: Workload, sdk: &Sdk) -> Vec<Row> {
             routed(NOTHING, false, 0),
             routed(STACK, spans, 2),
             routed(STACK_SIZES, spans, 4),
+            routed(STACK_EXEMPLARS, spans, 2),
+            routed(STACK_SIZES_EXEMPLARS, spans, 4),
             routed(STACK_BOUND, spans, 2),
             routed(STACK_PARENT, spans, 2),
             routed(STACK_GLOBAL, spans, 2),
@@ -78,6 +80,7 @@ pub fn rows(workload: Workload, sdk: &Sdk) -> Vec<Row> {
             routed(BARE, false, 0),
             routed(NOTHING, false, 0),
             routed(METRICS, false, 2),
+            routed(METRICS_EXEMPLARS, false, 2),
             routed(METRICS_BOUND, false, 2),
             routed(OIT, false, 3),
             routed(TO, false, 4),
@@ -102,11 +105,14 @@ const BARE: &str = "bare";
 const NOTHING: &str = "a layer that wraps the body, no more";
 const STACK: &str = "**tower-telemetry**";
 const STACK_SIZES: &str = "**tower-telemetry**, four instruments";
+const STACK_EXEMPLARS: &str = "**tower-telemetry**, exemplars";
+const STACK_SIZES_EXEMPLARS: &str = "**tower-telemetry**, four instruments, exemplars";
 const STACK_BOUND: &str = "**tower-telemetry**, bound instruments";
 const STACK_PARENT: &str = "**tower-telemetry**, the parent decides";
 const STACK_GLOBAL: &str = "**tower-telemetry**, global providers";
 const NEST: &str = "**tower-telemetry**, three layers nested";
 const METRICS: &str = "**tower-telemetry**, `MetricsLayer`";
+const METRICS_EXEMPLARS: &str = "**tower-telemetry**, `MetricsLayer`, exemplars";
 const METRICS_BOUND: &str = "**tower-telemetry**, `MetricsLayer`, bound instruments";
 
 fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
@@ -126,6 +132,10 @@ fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
         NOTHING => router.layer(layer_fn(Nothing)),
         STACK => router.layer(stack()),
         STACK_SIZES => router.layer(stack().with_body_sizes()),
+        STACK_EXEMPLARS => router.layer(stack().with_exemplars(&Exemplars::new())),
+        STACK_SIZES_EXEMPLARS => {
+            router.layer(stack().with_body_sizes().with_exemplars(&Exemplars::new()))
+        }
         STACK_BOUND => router.layer(stack().with_bound_instruments()),
         STACK_PARENT => router.layer(stack().with_parent_decision()),
         // Set-up installs a propagator that layers recognize as `W3c`.
@@ -135,6 +145,7 @@ fn layered(workload: Workload, row: &str, sdk: &Sdk, routes: usize) -> Router {
             .layer(SpanLayer::server().with_tracer_provider(&sdk.tracers))
             .layer(PropagationLayer::server().with_propagator(W3c::new())),
         METRICS => router.layer(metrics()),
+        METRICS_EXEMPLARS => router.layer(metrics().with_exemplars(&Exemplars::new())),
         METRICS_BOUND => router.layer(metrics().with_bound_instruments()),
         OIT => {
             let builder = oit::LayerBuilder::builder();

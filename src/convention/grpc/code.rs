@@ -5,7 +5,7 @@ use http::{HeaderMap, StatusCode};
 use crate::convention::side::Side;
 
 /// A gRPC status code.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(crate) struct Code(u8);
 
 impl Code {

@@ -2,6 +2,7 @@
 //! mapping of HTTP to them.
 
 pub(super) mod call;
+pub(crate) mod call_key;
 pub(super) mod code;
 pub(super) mod deadline;
 pub(super) mod outcome;

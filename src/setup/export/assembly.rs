@@ -7,7 +7,7 @@ use opentelemetry::Key;
 use opentelemetry::{global, metrics::MeterProvider};
 use opentelemetry_sdk::{
     logs::SdkLoggerProvider,
-    metrics::{SdkMeterProvider, Temporality},
+    metrics::{Instrument, SdkMeterProvider, Temporality},
     trace::{Sampler, SdkTracerProvider},
 };
 use tokio::sync::watch;
@@ -17,6 +17,7 @@ use super::{
     private_runtime::PrivateRuntime,
 };
 use crate::convention::emit;
+use crate::exemplars::{self, Exemplars};
 #[cfg(feature = "prometheus")]
 use crate::pull::{PullReader, PullReaderBuilder};
 #[cfg(any(feature = "logs", feature = "prometheus"))]
@@ -75,9 +76,19 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         (None, None) => tracers.with_sampler(Sampler::ParentBased(Box::new(Sampler::AlwaysOn))),
     };
     let views = mem::take(&mut builder.views);
-    let mut meters = SdkMeterProvider::builder()
-        .with_resource(plan.resource.clone())
-        .with_view(move |instrument| views.stream(instrument));
+    let exemplars = plan.has_exemplars.then(Exemplars::new);
+    #[cfg_attr(
+        not(feature = "prometheus"),
+        expect(clippy::redundant_clone, reason = "only the pull endpoint shows them")
+    )]
+    let announced = exemplars.clone();
+    let mut meters = SdkMeterProvider::builder().with_resource(plan.resource.clone()).with_view(
+        move |instrument: &Instrument| {
+            // The SDK asks for the stream of each new instrument in the thread that creates it.
+            announced.iter().for_each(exemplars::announce);
+            views.stream(instrument)
+        },
+    );
     let mut loggers = SdkLoggerProvider::builder()
         .with_resource(plan.resource.clone())
         .with_log_processor(LogTarget);
@@ -101,6 +112,7 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             let is_asked_for = plan.exporters.get(Signal::Metrics).contains(&Exporter::Prometheus);
             let reader = builder.pull_reader.take();
             let reader = reader.or_else(|| is_asked_for.then(PullReader::builder));
+            let reader = reader.map(|reader| reader.with_default_exemplars(exemplars.as_ref()));
             if let Some(reader) = reader.map(PullReaderBuilder::build) {
                 prometheus = reader.service();
                 meters = meters.with_reader(reader);

@@ -6,6 +6,7 @@ mod builder;
 mod destination;
 mod endpoint;
 mod environment;
+mod exemplar_filter;
 mod exporter;
 mod headers;
 mod otlp;

@@ -13,6 +13,7 @@ use super::{
     batch::Batch,
     destination::{self, Destination, Sources},
     environment::Environment,
+    exemplar_filter,
     propagators::Propagator,
     resource, sampler,
     signal::BySignal,
@@ -36,6 +37,7 @@ pub(crate) struct Plan {
     metric_timeout: Option<Duration>,
     /// The temporality of the environment.
     pub(crate) temporality: Option<Temporality>,
+    pub(crate) has_exemplars: bool,
     #[cfg(feature = "logs")]
     pub(crate) log_lines: Option<crate::logs::LogLines>,
     pub(crate) warnings: Vec<String>,
@@ -96,6 +98,7 @@ impl Plan {
                 .unwrap_or(DEFAULT_METRIC_INTERVAL),
             metric_timeout: environment.timeout("OTEL_METRIC_EXPORT_TIMEOUT")?,
             temporality: destination::temporality(&environment)?,
+            has_exemplars: exemplar_filter::has_exemplars(&environment)?,
             #[cfg(feature = "logs")]
             log_lines,
             warnings: environment.into_warnings(),

@@ -97,7 +97,7 @@ const CERTIFICATES: [&str; 3] = ["CERTIFICATE", "CLIENT_CERTIFICATE", "CLIENT_KE
 
 const PREFIX: &str = "OTEL_";
 
-const READ: [&str; 26] = [
+const READ: [&str; 27] = [
     "OTEL_BLRP_EXPORT_TIMEOUT",
     "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE",
     "OTEL_BLRP_MAX_QUEUE_SIZE",
@@ -112,6 +112,7 @@ const READ: [&str; 26] = [
     "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS",
     "OTEL_LINK_ATTRIBUTE_COUNT_LIMIT",
     "OTEL_LOGS_EXPORTER",
+    "OTEL_METRICS_EXEMPLAR_FILTER",
     "OTEL_METRICS_EXPORTER",
     "OTEL_METRIC_EXPORT_INTERVAL",
     "OTEL_METRIC_EXPORT_TIMEOUT",
@@ -127,7 +128,7 @@ const READ: [&str; 26] = [
     "OTEL_TRACES_SAMPLER_ARG",
 ];
 
-const WITHOUT_EFFECT: [(&str, &str); 19] = [
+const WITHOUT_EFFECT: [(&str, &str); 18] = [
     ("OTEL_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT limits spans"),
     ("OTEL_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the SDK does not cut values"),
     ("OTEL_CONFIG_FILE", "configuration files are not supported, other variables are read"),
@@ -147,7 +148,6 @@ const WITHOUT_EFFECT: [(&str, &str); 19] = [
     ("OTEL_LOGRECORD_ATTRIBUTE_COUNT_LIMIT", "the SDK does not limit log records"),
     ("OTEL_LOGRECORD_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the SDK does not limit log records"),
     ("OTEL_LOG_LEVEL", "RUST_LOG sets the level of log lines, the SDK's among them"),
-    ("OTEL_METRICS_EXEMPLAR_FILTER", "the SDK records no exemplars"),
     ("OTEL_SEMCONV_STABILITY_OPT_IN", "the stable conventions are always used"),
     ("OTEL_SPAN_ATTRIBUTE_VALUE_LENGTH_LIMIT", "the SDK does not cut values"),
 ];

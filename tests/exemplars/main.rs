@@ -1,0 +1,1 @@
+//! Exemplars: from metrics to traces.
