@@ -20,6 +20,7 @@ pub(crate) fn installed(program: &str) -> Option<Command> {
 
 /// Returns the complaints of `promtool check metrics`. The text is empty if the metrics are valid.
 /// Returns `None` if `promtool` is not installed.
+#[allow(dead_code, reason = "not every test that includes this file needs promtool")]
 pub(crate) fn promtool_on(metrics: &str) -> Option<String> {
     let mut check = installed("promtool")?
         .args(["check", "metrics"])
