@@ -327,7 +327,7 @@ const PAGE: &[(Fate, &[&str], &str, &str)] = &[
     (Supported, &["OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "OTEL_BLRP_MAX_EXPORT_BATCH_SIZE"], "1", "0"),
     (Differs, &["OTEL_METRIC_EXPORT_INTERVAL"], "1", "0"),
     (Supported, &["OTEL_METRIC_EXPORT_TIMEOUT"], "0", "-1"),
-    (NoEffect, &["OTEL_METRICS_EXEMPLAR_FILTER"], "always_on", ""),
+    (Differs, &["OTEL_METRICS_EXEMPLAR_FILTER"], "always_off", "sometimes"),
     (Supported, &["OTEL_SPAN_ATTRIBUTE_COUNT_LIMIT", "OTEL_SPAN_EVENT_COUNT_LIMIT"], "0", "x"),
     (Supported, &["OTEL_SPAN_LINK_COUNT_LIMIT", "OTEL_EVENT_ATTRIBUTE_COUNT_LIMIT"], "0", "x"),
     (Supported, &["OTEL_LINK_ATTRIBUTE_COUNT_LIMIT"], "0", "x"),
