@@ -44,6 +44,11 @@ mod stdout;
 mod telemetry;
 mod traceparent;
 
+/// Runs the example of the page.
+#[cfg(all(doctest, feature = "prometheus"))]
+#[doc = include_str!("../docs/exemplars.md")]
+mod exemplars_page {}
+
 /// The version of OpenTelemetry's API that this crate records with.
 ///
 /// Use it instead of a dependency of your own: another version has other global providers, and what

@@ -15,7 +15,7 @@ use opentelemetry_sdk::{
 };
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use tower_telemetry::{
-    Convention, End, MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer,
+    Convention, End, Exemplars, MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer,
     observe::{Exchange, ObserveLayer, Observer},
     propagation::W3c,
 };
@@ -77,6 +77,7 @@ impl Sdk {
 
     /// Returns the services to compare, by name. The first one has no layer.
     pub(crate) fn rows(&self) -> Vec<(&'static str, Boxed)> {
+        let metrics = self.metrics().with_exemplars(&Exemplars::new());
         let nest = router().layer(self.metrics()).layer(self.span()).layer(propagation());
         vec![
             ("bare", boxed(router())),
@@ -90,11 +91,21 @@ impl Sdk {
             ("nest", boxed(nest)),
             ("stack", boxed(router().layer(self.stack()))),
             ("stack, body sizes", boxed(router().layer(self.stack().with_body_sizes()))),
+            ("stack, exemplars", boxed(router().layer(exemplars(self.stack())))),
+            (
+                "stack, body sizes, exemplars",
+                boxed(router().layer(exemplars(self.stack().with_body_sizes()))),
+            ),
+            ("metrics, exemplars", boxed(router().layer(metrics))),
             ("stack, parent decides", boxed(router().layer(self.stack().with_parent_decision()))),
             // This process installs no global provider.
             ("stack, no provider", boxed(router().layer(TelemetryLayer::server()))),
         ]
     }
+}
+
+fn exemplars(layer: TelemetryLayer) -> TelemetryLayer {
+    layer.with_exemplars(&Exemplars::new())
 }
 
 fn propagation() -> PropagationLayer {

@@ -130,6 +130,12 @@ mod tests {
         slot.read(|_| true).map(|read| read.value)
     }
 
+    /// The documentation states the memory of a series.
+    #[test]
+    fn a_slot_has_48_bytes() {
+        assert_eq!(size_of::<Slot>(), 48);
+    }
+
     #[test]
     fn an_empty_slot_has_no_measurement() {
         assert_eq!(Slot::default().read(|_| true), None);
