@@ -185,6 +185,13 @@ fn points_with_exemplars_and_metrics_of_others_stay_as_they_are() {
     }
 }
 
+#[test]
+fn invalid_spans_are_not_shown() {
+    let rig = Rig::new(|s| s, &[Temporality::Cumulative]);
+    rig.record(&[("m", "GET")], 0.005, 0);
+    assert_eq!(rig.shown(), [""]);
+}
+
 /// Labels of all types, as hooks may give.
 #[test]
 fn values_of_all_types_match() {

@@ -28,8 +28,7 @@ impl Sampled {
     /// Returns `None` if the span is not sampled. The time is asked for only if it is.
     #[inline]
     pub(crate) fn of(span: &SpanContext, time: impl FnOnce() -> SystemTime) -> Option<Self> {
-        let is_sampled = span.is_sampled() && span.is_valid();
-        is_sampled.then(|| Self {
+        span.is_sampled().then(|| Self {
             trace_id: span.trace_id(),
             span_id: span.span_id(),
             time: nanos(time()),
@@ -72,10 +71,14 @@ impl Reservoir {
         }
     }
 
-    /// Returns the measurements whose time is in the window, which begins after `window.0`.
+    /// Returns the measurements whose time is in the window, which begins after `window.0`. Those of
+    /// invalid spans are left out here, so that requests don't have to check.
     #[cfg(feature = "setup")]
     pub(super) fn read(&self, (after, until): (u64, u64)) -> impl Iterator<Item = Measurement> {
-        let is_in = move |read: &Measurement| read.time > after && read.time <= until;
+        let is_in = move |read: &Measurement| {
+            let is_valid = read.trace_id != TraceId::INVALID && read.span_id != SpanId::INVALID;
+            is_valid && read.time > after && read.time <= until
+        };
         self.slots.iter().filter_map(move |slot| slot.read(is_in))
     }
 }

@@ -94,6 +94,7 @@ pub(super) enum Series<'a> {
 }
 
 impl Series<'_> {
+    #[inline]
     pub(super) fn record_duration(self, duration: &Measure<f64>, seconds: f64) {
         match self {
             Self::Cached(series) => series.record(&duration.histogram, &series.duration, seconds),
@@ -101,6 +102,7 @@ impl Series<'_> {
         }
     }
 
+    #[inline]
     pub(super) fn record_request_size(self, size: &Measure<u64>, bytes: u64) {
         match self {
             Self::Cached(series) => series.record(&size.histogram, &series.request_size, bytes),
@@ -108,6 +110,7 @@ impl Series<'_> {
         }
     }
 
+    #[inline]
     pub(super) fn record_response_size(self, size: &Measure<u64>, bytes: u64) {
         match self {
             Self::Cached(series) => series.record(&size.histogram, &series.response_size, bytes),

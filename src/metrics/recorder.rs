@@ -158,23 +158,21 @@ impl Recorder {
             return self.record_call(rules, facts, measured);
         }
         let labels = |is_reduced| self.without_dropped(emit::end_labels(rules, facts, is_reduced));
-        let request_size = facts.request_body_size();
         let key = self.cacheable(rules, series_key::of_end(rules, facts));
         let cached = key.as_ref().and_then(|key| self.series.get(key));
-        if let Some(series) = cached.filter(|_| !facts.has_own_labels()) {
-            return self.record_series(Series::Cached(series), measured, request_size);
-        }
         let found = match &key {
             Some(key) if cached.is_none() => self.series.insert(key, self.binds, labels),
-            _ => Found { series: None, is_reduced: false },
+            _ => Found { series: cached, is_reduced: false },
         };
-        match found.series.filter(|_| !facts.has_own_labels()) {
-            Some(series) => self.record_series(Series::Cached(series), measured, request_size),
+        let own_labels;
+        let series = match found.series.filter(|_| !facts.has_own_labels()) {
+            Some(series) => Series::Cached(series),
             None => {
-                let labels = labels(found.is_reduced);
-                self.record_series(Series::Uncached(&labels), measured, request_size);
+                own_labels = labels(found.is_reduced);
+                Series::Uncached(&own_labels)
             }
-        }
+        };
+        self.record_series(series, measured, facts.request_body_size());
     }
 
     fn record_call(&self, rules: &Arc<Rules>, facts: &Facts, measured: &Measurements) {
