@@ -21,7 +21,6 @@ use super::{
 /// Puts exemplars on the histograms of a request, in ascending order of their values.
 ///
 /// Data points that have exemplars stay as they are: another SDK, or a later version, has its own.
-#[cfg_attr(not(test), expect(dead_code, reason = "the exporter of metrics calls it"))]
 pub(crate) fn annotate(exemplars: &Exemplars, request: &mut ExportMetricsServiceRequest) {
     let snapshot = exemplars.snapshot();
     let resources = &mut request.resource_metrics;

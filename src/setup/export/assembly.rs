@@ -94,7 +94,13 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         .with_log_processor(LogTarget);
 
     let (phase, phases) = watch::channel(Phase::Running);
-    let mut pipelines = Pipelines { plan, runtime: None, ledgers: Vec::new(), phase: phases };
+    let mut pipelines = Pipelines {
+        plan,
+        runtime: None,
+        ledgers: Vec::new(),
+        phase: phases,
+        exemplars: exemplars.clone(),
+    };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::pull::MetricsService::default();
     if !plan.is_disabled {

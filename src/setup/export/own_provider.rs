@@ -88,7 +88,7 @@ impl Otlp {
         let temporality = plan.temporality.unwrap_or(temporality);
         let limit = plan.metric_limit(temporality);
         let core = core::<ExportMetricsServiceRequest>(&plan, Signal::Metrics, limit)?;
-        Ok(OtlpMetricExporter { core, temporality })
+        Ok(OtlpMetricExporter { core, temporality, exemplars: None })
     }
 
     fn plan(&self, signal: Signal) -> Result<Plan, SetupError> {

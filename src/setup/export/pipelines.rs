@@ -21,6 +21,7 @@ use super::{
     },
     private_runtime::PrivateRuntime,
 };
+use crate::exemplars::Exemplars;
 use crate::setup::settings::{Batch, Destination, Exporter, Plan, SetupError, Signal};
 
 /// State that the pipelines of all signals share.
@@ -30,6 +31,7 @@ pub(crate) struct Pipelines<'a> {
     pub(crate) runtime: Option<PrivateRuntime>,
     pub(crate) ledgers: Vec<Arc<Ledger>>,
     pub(crate) phase: watch::Receiver<Phase>,
+    pub(crate) exemplars: Option<Exemplars>,
 }
 
 impl Pipelines<'_> {
@@ -63,7 +65,8 @@ impl Pipelines<'_> {
                 };
                 let (runtime, sender) = self.open::<ExportMetricsServiceRequest>(route)?;
                 let core = Core { sender: Arc::new(sender), runtime, own: None };
-                let exporter = OtlpMetricExporter { core, temporality };
+                let exemplars = self.exemplars.clone();
+                let exporter = OtlpMetricExporter { core, temporality, exemplars };
                 let reader = PeriodicReader::builder(exporter).with_interval(interval);
                 builder.with_reader(reader.build())
             }

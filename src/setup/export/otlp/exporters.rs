@@ -19,7 +19,11 @@ use super::{
     export_request::{Batched, ExportRequest, logs_request},
     otlp_sender::{OtlpSender, Phase},
 };
-use crate::setup::export::{items::Items, private_runtime::PrivateRuntime};
+use crate::{
+    Exemplars,
+    exemplars::annotate::annotate,
+    setup::export::{items::Items, private_runtime::PrivateRuntime},
+};
 
 /// Sends a request in the private runtime, on whatever thread the SDK polls this.
 async fn send<R: ExportRequest>(
@@ -138,15 +142,33 @@ impl LogExporter for OtlpLogExporter {
 /// [`OtlpSpanExporter`] does. A failed request is retried for `OTEL_METRIC_EXPORT_TIMEOUT` (30 seconds);
 /// the next one contains its measurements, too, unless the temporality is delta. Deltas are retried
 /// until they are delivered, unless the variable is set.
+///
+/// [`with_exemplars`](Self::with_exemplars) adds exemplars.
 #[derive(Debug)]
 pub struct OtlpMetricExporter {
     pub(crate) core: Core,
     pub(crate) temporality: Temporality,
+    pub(crate) exemplars: Option<Exemplars>,
+}
+
+impl OtlpMetricExporter {
+    /// Sends the exemplars of the layers and databases that have the same [`Exemplars`].
+    ///
+    /// See [`docs/exemplars.md`](https://docs.rs/crate/tower-telemetry/latest/source/docs/exemplars.md).
+    #[must_use]
+    pub fn with_exemplars(mut self, exemplars: &Exemplars) -> Self {
+        self.exemplars = Some(exemplars.clone());
+        self
+    }
 }
 
 impl PushMetricExporter for OtlpMetricExporter {
     async fn export(&self, metrics: &ResourceMetrics) -> OTelSdkResult {
-        self.core.send(ExportMetricsServiceRequest::from(metrics)).await
+        let mut request = ExportMetricsServiceRequest::from(metrics);
+        if let Some(exemplars) = &self.exemplars {
+            annotate(exemplars, &mut request);
+        }
+        self.core.send(request).await
     }
 
     fn force_flush(&self) -> OTelSdkResult {
