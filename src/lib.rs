@@ -5,9 +5,11 @@
         all(
             feature = "axum",
             feature = "logs",
+            feature = "process",
             feature = "prometheus",
             feature = "reqwest-middleware",
             feature = "rustls",
+            feature = "tokio",
             feature = "tonic"
         )
     ),

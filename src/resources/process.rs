@@ -12,7 +12,7 @@ use crate::convention::emit;
 
 /// Reports the resources that this process uses, read once per collection.
 ///
-/// Call it once per provider. [`runtime`](super::runtime) is its counterpart for tokio.
+/// Call it once per provider. The set-up calls it for `with_process_metrics`. [`runtime`](super::runtime) is its counterpart for tokio.
 ///
 /// # Example
 ///

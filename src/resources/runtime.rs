@@ -14,6 +14,8 @@ use crate::convention::emit;
 
 /// Reports the metrics of a tokio runtime, read once per collection.
 ///
+/// The set-up calls it for `with_runtime_metrics`, with the name `main`.
+///
 /// # Example
 ///
 /// ```

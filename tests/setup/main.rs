@@ -11,6 +11,7 @@ mod notices;
 mod pull;
 mod serve;
 mod settings;
+mod usage;
 mod views;
 
 #[path = "../debian/mod.rs"]

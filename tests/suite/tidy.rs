@@ -37,6 +37,7 @@ const ROOT: [(&str, &[&str]); 24] = [
             "percent",
             "propagation",
             "pull",
+            "resources",
             "stdout",
         ],
     ),

@@ -176,8 +176,9 @@ impl TelemetryBuilder {
     /// # Errors
     ///
     /// If a setting in code is invalid or needs a feature that is off; if a variable is invalid and
-    /// [`with_strict_environment`](Self::with_strict_environment) was called; or if
-    /// `with_log_lines` was called and the process has a subscriber or a logger already.
+    /// [`with_strict_environment`](Self::with_strict_environment) was called; if `with_log_lines`
+    /// was called and the process has a subscriber or a logger already; or if
+    /// `with_runtime_metrics` was called and no tokio runtime runs here.
     pub fn build(self) -> Result<Telemetry, SetupError> {
         assemble(self).map(Telemetry::new)
     }

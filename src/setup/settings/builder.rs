@@ -53,6 +53,10 @@ pub struct TelemetryBuilder {
     pub(crate) log_lines: Option<crate::logs::LogFormat>,
     #[cfg(feature = "prometheus")]
     pub(crate) pull_reader: Option<crate::pull::PullReaderBuilder>,
+    #[cfg(feature = "process")]
+    pub(crate) has_process_metrics: bool,
+    #[cfg(feature = "tokio")]
+    pub(crate) has_runtime_metrics: bool,
     pub(crate) is_strict: bool,
     pub(crate) is_global: bool,
 }
@@ -74,6 +78,10 @@ impl TelemetryBuilder {
             log_lines: None,
             #[cfg(feature = "prometheus")]
             pull_reader: None,
+            #[cfg(feature = "process")]
+            has_process_metrics: false,
+            #[cfg(feature = "tokio")]
+            has_runtime_metrics: false,
             is_strict: false,
             is_global: true,
         }
@@ -234,6 +242,38 @@ impl TelemetryBuilder {
     #[cfg(feature = "prometheus")]
     pub fn with_pull_reader(mut self, reader: crate::pull::PullReaderBuilder) -> Self {
         self.pull_reader = Some(reader);
+        self
+    }
+
+    /// Reports the CPU time, memory, threads and files of the process. Default: off.
+    ///
+    /// [`resources::process`](crate::resources::process) lists the metrics.
+    #[cfg(feature = "process")]
+    pub fn with_process_metrics(mut self) -> Self {
+        self.has_process_metrics = true;
+        self
+    }
+
+    /// Reports the tokio runtime that [`build`](Self::build) runs in, as `tokio.runtime.name`
+    /// `main`. Default: off.
+    ///
+    /// [`resources::runtime`](crate::resources::runtime) lists the metrics, and reports other
+    /// runtimes. `build` fails outside of a runtime.
+    ///
+    /// ```
+    /// # use tower_telemetry::Telemetry;
+    /// # #[tokio::main(flavor = "current_thread")]
+    /// # async fn main() -> Result<(), tower_telemetry::setup::SetupError> {
+    /// let telemetry = Telemetry::builder()
+    /// #   .with_variables(|name| name.ends_with("EXPORTER").then(|| "none".to_owned()))
+    ///     .with_runtime_metrics()
+    ///     .build()?;
+    /// # Ok(())
+    /// # }
+    /// ```
+    #[cfg(feature = "tokio")]
+    pub fn with_runtime_metrics(mut self) -> Self {
+        self.has_runtime_metrics = true;
         self
     }
 

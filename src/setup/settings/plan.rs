@@ -40,6 +40,9 @@ pub(crate) struct Plan {
     pub(crate) has_exemplars: bool,
     #[cfg(feature = "logs")]
     pub(crate) log_lines: Option<crate::logs::LogLines>,
+    /// The runtime whose metrics are reported.
+    #[cfg(feature = "tokio")]
+    pub(crate) runtime: Option<tokio::runtime::Handle>,
     pub(crate) warnings: Vec<String>,
 }
 
@@ -101,6 +104,8 @@ impl Plan {
             has_exemplars: exemplar_filter::has_exemplars(&environment)?,
             #[cfg(feature = "logs")]
             log_lines,
+            #[cfg(feature = "tokio")]
+            runtime: runtime(builder)?,
             warnings: environment.into_warnings(),
         })
     }
@@ -164,6 +169,12 @@ fn log_lines(
     }
 }
 
+#[cfg(feature = "tokio")]
+fn runtime(builder: &TelemetryBuilder) -> Result<Option<tokio::runtime::Handle>, SetupError> {
+    let runtime = builder.has_runtime_metrics.then(tokio::runtime::Handle::try_current);
+    runtime.transpose().map_err(|_| SetupError::setting("with_runtime_metrics", NO_RUNTIME))
+}
+
 fn span_limits(environment: &Environment<'_>) -> Result<SpanLimits, SetupError> {
     let mut limits = SpanLimits::default();
     for (name, limit) in [
@@ -180,6 +191,10 @@ fn span_limits(environment: &Environment<'_>) -> Result<SpanLimits, SetupError> 
     }
     Ok(limits)
 }
+
+#[cfg(feature = "tokio")]
+const NO_RUNTIME: &str = "`build` was called outside of a tokio runtime. Call it inside, as in \
+    `#[tokio::main]`, or give the runtime's handle to `resources::runtime`";
 
 const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
 
