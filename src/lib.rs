@@ -37,6 +37,7 @@ mod providers;
 #[cfg(feature = "prometheus")]
 pub mod pull;
 mod quoted;
+mod request_body_layer;
 pub mod resources;
 #[cfg(feature = "setup")]
 pub mod setup;
@@ -75,6 +76,7 @@ pub use self::{
     exemplars::Exemplars,
     metrics::{MetricsLayer, MetricsObserver, MetricsState},
     propagation::{PropagationLayer, PropagationObserver},
+    request_body_layer::{CountRequestBody, CountedRequestBody, RequestBodyLayer},
     span::{CallSpanLayer, CallSpanObserver, SpanLayer, SpanObserver, SpanState},
     telemetry::{TelemetryLayer, TelemetryObserver, TelemetryService},
 };

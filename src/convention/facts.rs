@@ -10,6 +10,7 @@ use super::{
     http::method::Method,
     labels::Labels,
     parties::{Parties, scheme::HttpScheme},
+    request_body::BodySize,
     route::RouteSlot,
     side::Side,
 };
@@ -35,7 +36,7 @@ pub struct Facts {
     pub(super) status: Option<StatusCode>,
     pub(super) error_type: Option<StringValue>,
     pub(super) own_labels: Option<Box<OwnLabels>>,
-    pub(super) request_body_size: Option<u64>,
+    pub(super) request_body_size: BodySize,
 }
 
 /// The labels that hooks and the handler gave to an exchange.
@@ -63,8 +64,16 @@ impl Facts {
     }
 
     /// Returns the size of the request body in bytes, if the request announced it.
+    ///
+    /// A [`RequestBodyLayer`](crate::RequestBodyLayer) counts instead: then these are the bytes that
+    /// were read so far.
     pub fn request_body_size(&self) -> Option<u64> {
-        self.request_body_size
+        self.request_body_size.get()
+    }
+
+    /// Returns the bytes of the request body that were read, if they were counted.
+    pub(crate) fn counted_request_body(&self) -> Option<u64> {
+        self.request_body_size.counted()
     }
 
     /// Returns the message of a failed gRPC call.

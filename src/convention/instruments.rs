@@ -65,3 +65,35 @@ pub(crate) fn call_duration(side: Side) -> Instrument {
     };
     Instrument { name, unit: "s", description }
 }
+
+pub(crate) fn time_to_first_byte(side: Side) -> Instrument {
+    let name = match side {
+        Side::Server => names::HTTP_SERVER_TIME_TO_FIRST_BYTE,
+        Side::Client => names::HTTP_CLIENT_TIME_TO_FIRST_BYTE,
+    };
+    Instrument { name, unit: "s", description: "Time to the first byte of HTTP response bodies." }
+}
+
+pub(crate) fn call_time_to_first_byte(side: Side) -> Instrument {
+    let name = match side {
+        Side::Server => names::RPC_SERVER_TIME_TO_FIRST_BYTE,
+        Side::Client => names::RPC_CLIENT_TIME_TO_FIRST_BYTE,
+    };
+    Instrument { name, unit: "s", description: "Time to the first byte of a call's response." }
+}
+
+pub(crate) fn call_request_body_size(side: Side) -> Instrument {
+    let name = match side {
+        Side::Server => names::RPC_SERVER_REQUEST_BODY_SIZE,
+        Side::Client => names::RPC_CLIENT_REQUEST_BODY_SIZE,
+    };
+    Instrument { name, unit: "By", description: "Size of the request bodies of calls." }
+}
+
+pub(crate) fn call_response_body_size(side: Side) -> Instrument {
+    let name = match side {
+        Side::Server => names::RPC_SERVER_RESPONSE_BODY_SIZE,
+        Side::Client => names::RPC_CLIENT_RESPONSE_BODY_SIZE,
+    };
+    Instrument { name, unit: "By", description: "Size of the response bodies of calls." }
+}

@@ -34,6 +34,7 @@ pub(crate) mod values;
 
 #[cfg(feature = "setup")]
 pub(crate) use self::grpc::code::Code as GrpcCode;
+pub(crate) use self::request_body::RequestBodySlot;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::url_parts::UrlFragment;
 pub use self::{

@@ -52,6 +52,17 @@ pub(crate) const HTTP_CLIENT_RESPONSE_BODY_SIZE: &str = "http.client.response.bo
 pub(crate) const RPC_SERVER_CALL_DURATION: &str = "rpc.server.call.duration";
 pub(crate) const RPC_CLIENT_CALL_DURATION: &str = "rpc.client.call.duration";
 
+// Not semantic conventions: they have none for the first byte, and those for sizes of calls were
+// deprecated without a replacement.
+pub(crate) const HTTP_SERVER_TIME_TO_FIRST_BYTE: &str = "http.server.request.time_to_first_byte";
+pub(crate) const HTTP_CLIENT_TIME_TO_FIRST_BYTE: &str = "http.client.request.time_to_first_byte";
+pub(crate) const RPC_SERVER_TIME_TO_FIRST_BYTE: &str = "rpc.server.call.time_to_first_byte";
+pub(crate) const RPC_CLIENT_TIME_TO_FIRST_BYTE: &str = "rpc.client.call.time_to_first_byte";
+pub(crate) const RPC_SERVER_REQUEST_BODY_SIZE: &str = "rpc.server.request.body.size";
+pub(crate) const RPC_SERVER_RESPONSE_BODY_SIZE: &str = "rpc.server.response.body.size";
+pub(crate) const RPC_CLIENT_REQUEST_BODY_SIZE: &str = "rpc.client.request.body.size";
+pub(crate) const RPC_CLIENT_RESPONSE_BODY_SIZE: &str = "rpc.client.response.body.size";
+
 /// The variable that replaces the list of known methods.
 pub(crate) const KNOWN_METHODS_VARIABLE: &str = "OTEL_INSTRUMENTATION_HTTP_KNOWN_METHODS";
 

@@ -11,7 +11,7 @@ use super::{
     options::{Options, ServerOptions, SideOptions},
     parties::{Parties, request_peer, response_peer, scheme::HttpScheme},
     protocol::Protocol,
-    request_body::RequestBodySize,
+    request_body::{BodySize, RequestBodySize},
     route::{Route, RouteSlot},
     rules::Rules,
     side::Side,
@@ -39,7 +39,7 @@ pub(crate) fn request(rules: &Rules, head: &mut request::Parts, is_nested: bool)
         status: None,
         error_type: None,
         own_labels: None,
-        request_body_size: None,
+        request_body_size: BodySize::Unknown,
     };
     if let Some(hook) = &options.request_labels {
         facts.add_labels(hook(head));
@@ -126,7 +126,12 @@ pub(crate) fn request_body_size(rules: &Rules, facts: &mut Facts, head: &request
         let is_http_server = rules.side() == Side::Server && !facts.is_call();
         (is_http_server && has_no_body(head)).then_some(0)
     };
-    facts.request_body_size = announced.or_else(is_empty);
+    facts.request_body_size.announce(announced.or_else(is_empty));
+}
+
+/// Leaves a slot for the number of bytes that are read, in the request's extensions.
+pub(crate) fn count_request_body(facts: &mut Facts, head: &mut request::Parts) {
+    facts.request_body_size.leave_slot(&mut head.extensions);
 }
 
 /// Adds the facts of the response head.

@@ -1,6 +1,11 @@
-//! The size of a request body that no header announces.
+//! The size of a request body: announced by a header or by the program, or counted.
 
-use http::request;
+use std::sync::{
+    Arc,
+    atomic::{AtomicU64, Ordering},
+};
+
+use http::{Extensions, request};
 
 use super::first_request::FirstRequest;
 
@@ -43,3 +48,79 @@ impl RequestBodySize {
         (size.first.of(head).0 == head.method).then_some(size.bytes)
     }
 }
+
+/// What is known of the size of a request body.
+#[derive(Debug, Default)]
+pub(crate) enum BodySize {
+    #[default]
+    Unknown,
+    Announced(u64),
+    Slot(RequestBodySlot),
+}
+
+impl BodySize {
+    pub(super) fn announce(&mut self, size: Option<u64>) {
+        // The slot has the announced size already.
+        if !matches!(self, Self::Slot(_)) {
+            *self = size.map_or(Self::Unknown, Self::Announced);
+        }
+    }
+
+    /// Returns the bytes that were read if they were counted, and else the announced size.
+    pub(super) fn get(&self) -> Option<u64> {
+        match self {
+            Self::Unknown => None,
+            Self::Announced(size) => Some(*size),
+            Self::Slot(slot) => slot.read().or(slot.0.announced),
+        }
+    }
+
+    /// Returns the bytes that were read, if they were counted.
+    pub(super) fn counted(&self) -> Option<u64> {
+        match self {
+            Self::Slot(slot) => slot.read(),
+            Self::Unknown | Self::Announced(_) => None,
+        }
+    }
+
+    /// Leaves a slot for the number of bytes that are read.
+    pub(super) fn leave_slot(&mut self, extensions: &mut Extensions) {
+        let read = AtomicU64::new(UNREAD);
+        let slot = RequestBodySlot(Arc::new(Slot { announced: self.get(), read }));
+        extensions.insert(slot.clone());
+        *self = Self::Slot(slot);
+    }
+}
+
+/// The slot in which a layer inside counts the bytes of a request body.
+#[derive(Debug, Clone)]
+pub(crate) struct RequestBodySlot(Arc<Slot>);
+
+#[derive(Debug)]
+struct Slot {
+    announced: Option<u64>,
+    /// The bytes that were read, or [`UNREAD`].
+    read: AtomicU64,
+}
+
+impl RequestBodySlot {
+    /// Takes the slot out of a request, and begins to count. Retries within one exchange share a slot,
+    /// so only the first of them counts.
+    pub(crate) fn take(extensions: &mut Extensions) -> Option<Self> {
+        let slot = extensions.remove::<Self>()?;
+        let begun = slot.0.read.compare_exchange(UNREAD, 0, Ordering::Relaxed, Ordering::Relaxed);
+        begun.is_ok().then_some(slot)
+    }
+
+    pub(crate) fn add(&self, bytes: usize) {
+        self.0.read.fetch_add(bytes as u64, Ordering::Relaxed);
+    }
+
+    fn read(&self) -> Option<u64> {
+        let read = self.0.read.load(Ordering::Relaxed);
+        (read != UNREAD).then_some(read)
+    }
+}
+
+/// No layer has counted: more than any body has.
+const UNREAD: u64 = u64::MAX;

@@ -102,6 +102,14 @@ impl Series<'_> {
         }
     }
 
+    /// Returns the attributes of the series.
+    pub(super) fn labels(&self) -> &[KeyValue] {
+        match self {
+            Self::Cached(series) => &series.labels,
+            Self::Uncached(labels) => labels,
+        }
+    }
+
     #[inline]
     pub(super) fn record_request_size(self, size: &Measure<u64>, bytes: u64) {
         match self {

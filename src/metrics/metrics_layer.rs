@@ -36,6 +36,7 @@ use crate::{
 /// | `http.server.active_requests` | up-down counter | `{request}` | exchanges that have begun and not ended |
 /// | `http.server.request.body.size` | histogram | `By` | opt-in, see [`with_body_sizes`](ObserveLayer::with_body_sizes) |
 /// | `http.server.response.body.size` | histogram | `By` | opt-in: bytes that were delivered |
+/// | `http.server.request.time_to_first_byte` | histogram | `s` | opt-in, see [`with_time_to_first_byte`](ObserveLayer::with_time_to_first_byte) |
 ///
 /// | label | server | client | active requests |
 /// |---|---|---|---|
@@ -124,6 +125,57 @@ impl<O: Contains<MetricsObserver> + Clone> ObserveLayer<O> {
     pub fn with_exemplars(self, exemplars: &Exemplars) -> Self {
         let exemplars = exemplars.clone();
         self.map_metrics(|metrics| metrics.options.exemplars = Some(exemplars))
+    }
+
+    /// Does the same as [`with_body_sizes`](Self::with_body_sizes), but counts the bytes of request
+    /// bodies that a [`RequestBodyLayer`](crate::RequestBodyLayer) inside has seen, instead of
+    /// believing what is announced. Default: off.
+    ///
+    /// The bytes count until the end of the exchange, even if the body is not read to its end. If the
+    /// request does not reach a `RequestBodyLayer`, the size is the announced one.
+    ///
+    /// A gRPC call then has two histograms in `By`: `rpc.server.request.body.size`, if a
+    /// `RequestBodyLayer` has seen it, and `rpc.server.response.body.size`, the bytes that were
+    /// delivered. The names are those of this crate. They include the five bytes before each message.
+    ///
+    /// # Example
+    ///
+    /// ```
+    /// use axum::{Router, routing::post};
+    /// use tower_telemetry::{RequestBodyLayer, TelemetryLayer};
+    ///
+    /// let app: Router = Router::new()
+    ///     .route("/photos", post(|body: String| async move { body.len().to_string() }))
+    ///     .layer(RequestBodyLayer::new())
+    ///     .layer(TelemetryLayer::server().with_counted_body_sizes());
+    /// ```
+    #[must_use]
+    pub fn with_counted_body_sizes(self) -> Self {
+        self.map_metrics(|metrics| {
+            metrics.options.has_body_sizes = true;
+            metrics.options.counts_request_bodies = true;
+        })
+    }
+
+    /// Records the time to the first byte of the response body: a histogram in `s`, with the labels
+    /// and boundaries of the duration. Default: off.
+    ///
+    /// | | instrument |
+    /// |---|---|
+    /// | HTTP | `http.server.request.time_to_first_byte`, `http.client.request.time_to_first_byte` |
+    /// | gRPC | `rpc.server.call.time_to_first_byte`, `rpc.client.call.time_to_first_byte` |
+    ///
+    /// There are no conventions for it, so the names are those of this crate.
+    ///
+    /// It counts to the first frame with data. A streaming service sends the head of its response
+    /// before it has anything to say, so the head tells little; without streaming, both come together.
+    /// A response that is complete with an empty body counts to its head, and so does one that is
+    /// recorded at its head only. Exchanges that end before their first byte have a duration, but no
+    /// time to a first byte. The time is recorded at the end of the exchange, because its labels are
+    /// known then.
+    #[must_use]
+    pub fn with_time_to_first_byte(self) -> Self {
+        self.map_metrics(|metrics| metrics.options.times_first_byte = true)
     }
 
     /// Drops these attributes from all measurements, to have fewer series. Spans keep them.

@@ -3,6 +3,7 @@
 mod cached_series;
 mod call_series;
 mod metrics_layer;
+mod own_instruments;
 mod recorder;
 mod series_budget;
 mod series_cache;
@@ -41,6 +42,8 @@ struct MetricsOptions {
     meter: Option<Meter>,
     has_body_sizes: bool,
     exemplars: Option<Exemplars>,
+    counts_request_bodies: bool,
+    times_first_byte: bool,
     dropped: Vec<Key>,
     binds: bool,
     duration_boundaries: Vec<f64>,
@@ -82,6 +85,8 @@ impl Default for MetricsOptions {
             meter: None,
             has_body_sizes: false,
             exemplars: None,
+            counts_request_bodies: false,
+            times_first_byte: false,
             dropped: Vec::new(),
             binds: false,
             duration_boundaries: DURATION_BOUNDARIES.to_vec(),
@@ -135,11 +140,16 @@ impl Observer for MetricsObserver {
         if !exchange.claim(Claim::Metrics) {
             return None;
         }
-        if self.options.has_body_sizes {
+        if self.options.counts_request_bodies {
+            exchange.count_request_body(head);
+        } else if self.options.has_body_sizes {
             exchange.read_body_size(head);
         }
         if recorder.has_exemplars() {
             exchange.remember_sampled_context();
+        }
+        if self.options.times_first_byte {
+            exchange.measure_first_byte();
         }
         exchange.read_request(head);
         let active = recorder.begin(exchange.rules(), exchange.facts()?);
@@ -156,6 +166,7 @@ impl Observer for MetricsObserver {
             seconds: exchange.elapsed().as_secs_f64(),
             response_size: exchange.response_body_size(),
             sampled: if recorder.has_exemplars() { sampled(exchange) } else { None },
+            first_byte: exchange.time_to_first_byte().map(|time| time.as_secs_f64()),
         };
         recorder.record(rules, facts, &measured);
     }

@@ -14,6 +14,7 @@ use super::{
     Active, MetricsOptions,
     cached_series::Series,
     call_series::CallSeries,
+    own_instruments::OwnInstruments,
     series_cache::{Found, SeriesCache},
 };
 use crate::{
@@ -36,6 +37,7 @@ pub(super) struct Recorder {
     duration: Measure<f64>,
     active_requests: UpDownCounter<i64>,
     body_sizes: Option<BodySizes>,
+    own: OwnInstruments,
     active_series: SeriesCache,
     series: SeriesCache,
     calls: CallSeries,
@@ -57,6 +59,8 @@ pub(super) struct Measurements {
     pub(super) response_size: Option<u64>,
     /// The sampled span of the exchange, if exemplars are wanted.
     pub(super) sampled: Option<Sampled>,
+    /// Seconds to the first byte of the response.
+    pub(super) first_byte: Option<f64>,
 }
 
 impl BodySizes {
@@ -98,6 +102,7 @@ impl Recorder {
                 response: body_size(instruments::response_body_size(side)),
                 announced: AtomicU64::new(0),
             }),
+            own: OwnInstruments::new(options, side, meter),
             active_series: SeriesCache::new(options.series_limit),
             series: SeriesCache::new(options.series_limit),
             calls: CallSeries::new(options.series_limit),
@@ -181,13 +186,15 @@ impl Recorder {
         let key = self.cacheable(rules, key);
         let cached = key.and_then(|key| self.calls.get_or_insert(&key, labels));
         match cached {
-            Some(series) => self.record_call_series(Series::Cached(series), measured),
-            None => self.record_call_series(Series::Uncached(&labels()), measured),
+            Some(series) => self.record_call_series(Series::Cached(series), facts, measured),
+            None => self.record_call_series(Series::Uncached(&labels()), facts, measured),
         }
     }
 
-    fn record_call_series(&self, series: Series<'_>, measured: &Measurements) {
+    fn record_call_series(&self, series: Series<'_>, facts: &Facts, measured: &Measurements) {
         series.record_duration(&self.call_duration, measured.seconds);
+        let sizes = (facts.counted_request_body(), measured.response_size);
+        self.own.record_call(measured.first_byte, sizes, series.labels());
         if let Some(sampled) = &measured.sampled {
             series.offer_duration(&self.call_duration, measured.seconds, sampled);
         }
@@ -201,6 +208,7 @@ impl Recorder {
         request_size: Option<u64>,
     ) {
         series.record_duration(&self.duration, measured.seconds);
+        self.own.record(measured.first_byte, series.labels());
         let sizes = self.body_sizes.as_ref();
         let request_size = request_size.filter(|bytes| sizes.is_some_and(|s| s.fits(*bytes)));
         if let Some(sizes) = sizes {
@@ -248,7 +256,7 @@ impl Recorder {
     }
 }
 
-fn described<'a, T>(
+pub(super) fn described<'a, T>(
     histogram: HistogramBuilder<'a, T>,
     instrument: &Instrument,
     boundaries: &[f64],

@@ -31,7 +31,8 @@ pub struct Exchange {
     facts: Option<Facts>,
     started_at: Option<SystemTime>,
     started: Instant,
-    elapsed: Duration,
+    /// Nanoseconds: a `Duration` would need twice the space.
+    elapsed: u64,
     is_recorded: bool,
     ends_at_head: bool,
     method: KnownMethod,
@@ -43,6 +44,9 @@ pub struct Exchange {
     delivered: u64,
     /// The announced length of the response body, or [`UNKNOWN`].
     announced: u64,
+    /// Nanoseconds from the request to the response head, and later to the first byte of the body.
+    /// [`UNKNOWN`] if nobody asks for it, [`AWAITED`] as long as there is none.
+    first_byte: u64,
 }
 
 impl Exchange {
@@ -57,7 +61,7 @@ impl Exchange {
             facts: None,
             started_at: (is_recorded && reads_clock).then(SystemTime::now),
             started: Instant::now(),
-            elapsed: Duration::ZERO,
+            elapsed: 0,
             is_recorded,
             ends_at_head: is_recorded && rules.options.ends_at_head(head),
             method: KnownMethod::of(&head.method),
@@ -66,6 +70,7 @@ impl Exchange {
             counts_delivery: false,
             delivered: 0,
             announced: UNKNOWN,
+            first_byte: UNKNOWN,
             rules,
         }
     }
@@ -134,6 +139,12 @@ impl Exchange {
         facts
     }
 
+    /// Reads the facts, and leaves a slot for the bytes of the request body that are read.
+    pub(crate) fn count_request_body(&mut self, head: &mut request::Parts) {
+        self.read_body_size(head);
+        read::count_request_body(self.read_request(head).1, head);
+    }
+
     /// Returns the facts of the exchange, if an observer has read them.
     pub fn facts(&self) -> Option<&Facts> {
         self.facts.as_ref()
@@ -157,7 +168,7 @@ impl Exchange {
 
     /// Returns the duration of the exchange. It is zero until the exchange has ended.
     pub fn elapsed(&self) -> Duration {
-        self.elapsed
+        Duration::from_nanos(self.elapsed)
     }
 
     /// Returns the bytes of the response body that were delivered. `None` if the exchange ended at the
@@ -168,7 +179,23 @@ impl Exchange {
 
     /// Returns the time at which the exchange ended.
     pub(crate) fn ended_at(&self) -> SystemTime {
-        self.started_at.map_or_else(SystemTime::now, |started_at| started_at + self.elapsed)
+        self.started_at.map_or_else(SystemTime::now, |started_at| started_at + self.elapsed())
+    }
+
+    /// Measures the time to the first byte of this exchange: see
+    /// [`time_to_first_byte`](Self::time_to_first_byte). Call it in
+    /// [`on_request`](super::Observer::on_request).
+    pub fn measure_first_byte(&mut self) {
+        self.first_byte = AWAITED;
+    }
+
+    /// Returns the time from the request to the first byte of the response body, or to the response
+    /// head if the response is complete and its body is empty.
+    ///
+    /// `None` if there was no response, if it ended before the first byte of its body, or if no
+    /// observer called [`measure_first_byte`](Self::measure_first_byte).
+    pub fn time_to_first_byte(&self) -> Option<Duration> {
+        (self.first_byte < AWAITED).then(|| Duration::from_nanos(self.first_byte))
     }
 
     /// Runs `f` with the span of the exchange, if its context has one.
@@ -207,6 +234,9 @@ impl Exchange {
             let value = value.as_bytes();
             value.get(..EVENT_STREAM.len()).is_some_and(|v| v.eq_ignore_ascii_case(EVENT_STREAM))
         };
+        if self.first_byte == AWAITED {
+            self.first_byte = self.nanoseconds();
+        }
         self.announced = read::announced_length(&head.headers).or(exact).unwrap_or(UNKNOWN);
         self.counts_delivery = !self.ends_at_head && !self.is_upgrade(head.status);
         self.is_event_stream = head.headers.get(header::CONTENT_TYPE).is_some_and(is_event_stream);
@@ -223,6 +253,9 @@ impl Exchange {
 
     #[inline]
     pub(super) fn deliver(&mut self, bytes: usize) {
+        if self.first_byte != UNKNOWN && self.delivered == 0 && bytes > 0 {
+            self.first_byte = self.nanoseconds();
+        }
         self.delivered = self.delivered.saturating_add(bytes as u64);
     }
 
@@ -238,10 +271,20 @@ impl Exchange {
     }
 
     pub(super) fn end(&mut self, end: &End<'_>) {
-        self.elapsed = self.started.elapsed();
-        if let Some(facts) = &mut self.facts {
-            read::end(&self.rules, facts, end, self.elapsed);
+        self.elapsed = self.nanoseconds();
+        // The head is not the first byte of a body that was to follow, nor that of events.
+        let is_complete = matches!(end, End::Complete { .. }) && !self.is_event_stream;
+        if self.first_byte != UNKNOWN && self.delivered == 0 && !is_complete {
+            self.first_byte = AWAITED;
         }
+        if let Some(facts) = &mut self.facts {
+            read::end(&self.rules, facts, end, Duration::from_nanos(self.elapsed));
+        }
+    }
+
+    fn nanoseconds(&self) -> u64 {
+        // 64 bits are enough for 584 years.
+        self.started.elapsed().as_nanos() as u64
     }
 
     /// Counts this attempt of a client's call, for `http.request.resend_count`.
@@ -298,7 +341,10 @@ impl KnownMethod {
     }
 }
 
-/// No announced length: more than is ever delivered. An `Option` would need twice the space.
+/// No announced length, or no time: more than is ever delivered or measured. An `Option` would need twice the space.
 const UNKNOWN: u64 = u64::MAX;
+
+/// No time yet: longer than any exchange takes.
+const AWAITED: u64 = UNKNOWN - 1;
 
 const EVENT_STREAM: &[u8] = b"text/event-stream";

@@ -8,8 +8,11 @@ use std::{collections::BTreeMap, fmt::Write, io};
 use futures_util::FutureExt;
 use http::{HeaderName, Request, Response, Version};
 use http_body_util::BodyExt;
-use tower::{Layer, Service, service_fn};
-use tower_telemetry::{AttemptsLayer, Convention, Route, Server, TrustedProxies, UrlTemplate};
+use tower::{Layer, Service, ServiceBuilder, service_fn};
+use tower_telemetry::{
+    AttemptsLayer, Convention, CountedRequestBody, RequestBodyLayer, Route, Server, TrustedProxies,
+    UrlTemplate,
+};
 
 use crate::support::{AnyConvention, Script, Step::*, Telemetry};
 
@@ -39,21 +42,12 @@ fn telemetry_equals_the_golden_file() {
         }));
         twice.call(Request::new(())).now_or_never();
         writeln!(text, "=== {side} ===\n").unwrap();
-        for point in telemetry
-            .points()
-            .iter()
-            .map(|p| (p.name.clone(), p))
-            .collect::<BTreeMap<_, _>>()
-            .into_values()
-        {
-            writeln!(text, "instrument {} [{}] {}", point.name, point.unit, point.description)
-                .unwrap();
-            writeln!(text, "    boundaries = {:?}", point.bounds).unwrap();
-        }
+        instruments(&telemetry, &mut text);
         let scope = telemetry.spans().remove(0).instrumentation_scope;
         writeln!(text, "scope {} {:?}\n", scope.name(), scope.schema_url().unwrap()).unwrap();
         writeln!(text, "{}", telemetry.text()).unwrap();
     }
+    opt_in(&mut text);
     if std::env::var_os("UPDATE_GOLDEN").is_some() {
         std::fs::write(GOLDEN, &text).unwrap();
     }
@@ -61,6 +55,45 @@ fn telemetry_equals_the_golden_file() {
     let changed = golden.lines().zip(text.lines()).position(|(golden, now)| golden != now);
     let changed = changed.map(|line| (line + 1, text.lines().nth(line).unwrap_or_default()));
     assert!(golden == text, "the telemetry differs from {GOLDEN}, first at line {changed:?}");
+}
+
+/// Writes each instrument of a series.
+fn instruments(telemetry: &Telemetry, text: &mut String) {
+    let points = telemetry.points();
+    let points: BTreeMap<_, _> = points.iter().map(|p| (p.name.clone(), p)).collect();
+    for point in points.into_values() {
+        writeln!(text, "instrument {} [{}] {}", point.name, point.unit, point.description).unwrap();
+        writeln!(text, "    boundaries = {:?}", point.bounds).unwrap();
+    }
+}
+
+/// Writes what `with_counted_body_sizes` and `with_time_to_first_byte` add.
+fn opt_in(text: &mut String) {
+    let sides: [(&str, AnyConvention); 2] =
+        [("server", server().into()), ("client", Convention::client().into())];
+    for (side, convention) in sides {
+        let telemetry = Telemetry::new();
+        let layer = telemetry.metrics(convention).with_counted_body_sizes();
+        let mut service = ServiceBuilder::new()
+            .layer(layer.with_time_to_first_byte())
+            .layer(RequestBodyLayer::new())
+            .service(service_fn(|request: Request<CountedRequestBody<String>>| async {
+                let (head, body) = request.into_parts();
+                let body = body.collect().await.unwrap().to_bytes();
+                answer(Request::from_parts(head, String::from_utf8_lossy(&body).into_owned())).await
+            }));
+        for (path, content_type) in
+            [("/users/7", "text/plain"), ("/shop.Orders/Place", "application/grpc")]
+        {
+            let request = Request::post(format!("https://example.com:8443{path}"));
+            let request = request.header("content-type", content_type).body(String::from("body"));
+            let response = service.call(request.unwrap()).now_or_never().unwrap().unwrap();
+            let _ = response.into_body().collect().now_or_never();
+        }
+        writeln!(text, "=== opt-in, {side} ===\n").unwrap();
+        instruments(&telemetry, text);
+        writeln!(text, "\n{}", telemetry.text()).unwrap();
+    }
 }
 
 fn server() -> Convention<Server> {

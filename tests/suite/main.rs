@@ -12,6 +12,7 @@ mod clients;
 mod composed;
 mod context;
 mod ends;
+mod first_byte;
 mod golden;
 #[cfg(feature = "tonic")]
 mod grpc;
@@ -23,6 +24,8 @@ mod nest;
 mod once;
 mod propagation;
 mod random_flag;
+#[cfg(all(feature = "axum", feature = "tonic"))]
+mod read_bytes;
 #[cfg(feature = "axum")]
 mod route;
 mod series;

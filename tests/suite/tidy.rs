@@ -22,6 +22,7 @@ const ROOT: [(&str, &[&str]); 24] = [
     ("telemetry", &["convention", "end", "metrics", "observe", "propagation", "span"]),
     ("attempts_layer", &["observe"]),
     ("caller_context_layer", &[]),
+    ("request_body_layer", &["convention"]),
     ("integrations", &["attempts_layer", "convention", "observe", "propagation", "telemetry"]),
     ("logs", &["stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
