@@ -34,7 +34,6 @@ pub(crate) mod values;
 
 #[cfg(feature = "setup")]
 pub(crate) use self::grpc::code::Code as GrpcCode;
-pub(crate) use self::request_body::RequestBodySlot;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::url_parts::UrlFragment;
 pub use self::{
@@ -49,3 +48,4 @@ pub use self::{
     side::{Client, ConventionSide, Server, Side},
     url_parts::UrlTemplate,
 };
+pub(crate) use self::{error::classify::ErrorRules, request_body::RequestBodySlot};

@@ -6,6 +6,7 @@
 //! - [`SaturationLayer`]: limits and queues of tower.
 //! - [`ServerConnectionsLayer`]: connections of a server.
 //! - `ClientConnections`: connections of a client of hyper-util (feature `hyper`).
+//! - [`ConnectionAttemptsLayer`]: attempts to connect, for reqwest and any other connector.
 //! - `process`: CPU time, memory, threads, files (feature `process`).
 //! - `runtime`: a tokio runtime (feature `tokio`).
 //!
@@ -15,6 +16,7 @@
 #[cfg(feature = "hyper")]
 mod client_connections;
 mod collection;
+mod connection_attempts;
 #[cfg(feature = "hyper")]
 mod counted_connector;
 #[cfg(feature = "hyper")]
@@ -49,6 +51,7 @@ pub use self::{
 };
 pub use self::{
     collection::Observation,
+    connection_attempts::{ConnectionAttempt, ConnectionAttempts, ConnectionAttemptsLayer},
     pool::{PoolState, PoolTimes, observe_pool},
     rejection::SaturationFuture,
     saturation::{Saturation, SaturationLayer},

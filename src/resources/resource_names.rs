@@ -14,6 +14,8 @@ pub(super) const CONNECTION_CREATE_TIME: &str = "db.client.connection.create_tim
 pub(super) const CONNECTION_WAIT_TIME: &str = "db.client.connection.wait_time";
 pub(super) const CONNECTION_USE_TIME: &str = "db.client.connection.use_time";
 
+pub(super) const CLIENT_CONNECTION_CREATE_TIME: &str = "http.client.connection.create_time";
+
 pub(super) const SERVER_OPEN_CONNECTIONS: &str = "http.server.open_connections";
 pub(super) const SERVER_CONNECTION_DURATION: &str = "http.server.connection.duration";
 

@@ -289,5 +289,5 @@ impl Instruments {
 }
 
 /// Seconds.
-const BOUNDARIES: [f64; 12] =
+pub(super) const BOUNDARIES: [f64; 12] =
     [0.001, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0];

@@ -1,5 +1,6 @@
 //! Pools, limits, connections, the process and the runtime, read back from the SDK.
 
+mod attempts;
 mod clients;
 mod connections;
 mod global;

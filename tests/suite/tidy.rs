@@ -27,7 +27,7 @@ const ROOT: [(&str, &[&str]); 24] = [
     ("logs", &["stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
-    ("resources", &["convention", "database", "providers"]),
+    ("resources", &["convention", "database", "end", "providers"]),
     (
         "setup",
         &[
