@@ -1,8 +1,14 @@
 //! Connections of a client of hyper-util, with the pool that it has.
 
 use std::{
+    convert::Infallible,
+    future::ready,
     net::SocketAddr,
     pin::pin,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering},
+    },
     time::{Duration, Instant},
 };
 
@@ -10,13 +16,17 @@ use axum::{Router, body::Body, extract::Path, routing::get};
 use bytes::Bytes;
 use futures_util::{future::join_all, poll};
 use http::{Request, Response};
-use http_body_util::{BodyExt, Empty};
+use http_body_util::{BodyExt, Empty, Full};
 use hyper_util::{
     client::legacy::{Builder, Client, Error, connect::HttpConnector},
-    rt::TokioExecutor,
+    rt::{TokioExecutor, TokioIo},
+    server::conn::auto,
 };
 use opentelemetry_sdk::trace::{InMemorySpanExporter, SdkTracerProvider};
-use tokio::{net::TcpListener, sync::broadcast};
+use tokio::{
+    net::{TcpListener, TcpStream},
+    sync::{Notify, broadcast},
+};
 use tower::{Layer, Service, ServiceExt, util::BoxCloneService};
 use tower_telemetry::{
     SpanLayer,
@@ -206,6 +216,110 @@ async fn a_request_without_a_connection_leaves_nothing() {
     assert!(metrics.collect().is_empty());
 }
 
+/// The ways in which a connection ends after it was used.
+#[derive(Debug, Clone, Copy)]
+enum Way {
+    /// The client sends another request, and goes away.
+    KeepAlive,
+    /// The server says after a response that it is the last one.
+    ServerCloses,
+    /// The server resets the connection with a response.
+    Reset,
+    /// The server resets it before it answers.
+    ResetAtOnce,
+}
+
+/// Serves a connection, and ends it in its way.
+async fn serve(stream: TcpStream, way: Way) {
+    stream.set_zero_linger().unwrap();
+    if let Way::ResetAtOnce = way {
+        // The first byte of the request: the client has its connection.
+        while stream.try_read(&mut [0]).is_err() {
+            stream.readable().await.unwrap();
+        }
+        return;
+    }
+    let responded = Arc::new(Notify::new());
+    let respond = Arc::clone(&responded);
+    let service = hyper::service::service_fn(move |_| {
+        respond.notify_one();
+        ready(Ok::<_, Infallible>(Response::new(Full::new(Bytes::from_static(b"body")))))
+    });
+    let http = auto::Builder::new(TokioExecutor::new());
+    let mut connection = pin!(http.serve_connection(TokioIo::new(stream), service));
+    tokio::select! {
+        _ = connection.as_mut() => return,
+        () = responded.notified() => {}
+    }
+    match way {
+        Way::ServerCloses => connection.as_mut().graceful_shutdown(),
+        // The client may see the response or only the reset.
+        Way::Reset => {
+            let _ = poll!(connection);
+            return;
+        }
+        Way::KeepAlive | Way::ResetAtOnce => {}
+    }
+    let _ = connection.await;
+}
+
+/// As many connections are counted as the server has accepted: none is missing, and none is there twice.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn every_way_to_end_a_connection_is_counted_once() {
+    let _not_quiet = QUIET.read().await;
+    for is_http2 in [false, true] {
+        for way in [Way::KeepAlive, Way::ServerCloses, Way::Reset, Way::ResetAtOnce] {
+            let metrics = Metrics::new();
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let accepted = Arc::new(AtomicUsize::new(0));
+            let count = Arc::clone(&accepted);
+            let server = tokio::spawn(async move {
+                while let Ok((stream, _)) = listener.accept().await {
+                    count.fetch_add(1, Ordering::Relaxed);
+                    tokio::spawn(serve(stream, way));
+                }
+            });
+            let connections = ClientConnections::new().with_meter_provider(&metrics.provider);
+            for _ in 0..13 {
+                join_all((0..10).map(|_| {
+                    // A client of its own, and so a pool of its own.
+                    let mut builder = Client::builder(TokioExecutor::new());
+                    let connector = connections.connector(HttpConnector::new());
+                    let client = builder.http2_only(is_http2).build(connector);
+                    let client = connections.layer(client);
+                    async move {
+                        for _ in 0..2 {
+                            match client.clone().oneshot(request(address, "now")).await {
+                                Ok(response) => _ = response.into_body().collect().await,
+                                Err(error) => assert!(!matches!(way, Way::KeepAlive), "{error:?}"),
+                            }
+                        }
+                    }
+                }))
+                .await;
+            }
+            let start = Instant::now();
+            loop {
+                let [active, idle, closed, new, reused] = numbers(&metrics, address);
+                let accepted = accepted.load(Ordering::Relaxed) as f64;
+                if (active, idle) == (0.0, 0.0) && closed == accepted {
+                    let row = format!("{is_http2} {way:?}: {closed} {new} {reused}");
+                    assert!(
+                        closed >= 130.0 && new <= closed && new + reused <= 2.0 * closed,
+                        "{row}"
+                    );
+                    break;
+                }
+                let late = start.elapsed() > Duration::from_secs(20);
+                assert!(!late, "{is_http2} {way:?}: {active} {idle} {closed} {accepted}");
+                tokio::task::yield_now().await;
+            }
+            server.abort();
+        }
+    }
+}
+
 #[tokio::test]
 async fn the_wait_is_on_the_span_of_the_request() {
     let (address, _release) = server().await;
@@ -215,16 +329,28 @@ async fn the_wait_is_on_the_span_of_the_request() {
     let client = client(&metrics, |_| ());
     let mut client: BoxCloneService<_, _, Error> =
         BoxCloneService::new(SpanLayer::client().with_tracer_provider(&tracers).layer(client));
-    let response = client.call(request(address, "now")).await.unwrap();
-    response.into_body().collect().await.unwrap();
-    let span = spans.get_finished_spans().unwrap().remove(0);
-    let attribute =
-        |key: &str| span.attributes.iter().find(|a| a.key.as_str() == key).unwrap().value.clone();
-    assert_eq!(attribute("http.client.connection.reused"), false.into());
-    let opentelemetry::Value::F64(waited) = attribute("http.client.connection.wait_time") else {
-        panic!("{span:?}")
-    };
-    let whole = span.end_time.duration_since(span.start_time).unwrap().as_secs_f64();
-    assert!(waited > 0.0 && waited <= whole, "{waited} {whole}");
-    assert_eq!(metrics.sum("http.client.connection.wait_time"), waited);
+    // Sends requests until one has found a connection that was used before.
+    let (mut reused, mut sum) = (false, 0.0);
+    let start = Instant::now();
+    while !reused {
+        let response = client.call(request(address, "now")).await.unwrap();
+        response.into_body().collect().await.unwrap();
+        let span = spans.get_finished_spans().unwrap().pop().unwrap();
+        let attribute = |key: &str| {
+            span.attributes.iter().find(|a| a.key.as_str() == key).unwrap().value.clone()
+        };
+        let is_first = sum == 0.0;
+        reused = attribute("http.client.connection.reused") == true.into();
+        assert!(!is_first || !reused);
+        let opentelemetry::Value::F64(waited) = attribute("http.client.connection.wait_time")
+        else {
+            panic!("{span:?}")
+        };
+        let whole = span.end_time.duration_since(span.start_time).unwrap().as_secs_f64();
+        assert!(waited > 0.0 && waited <= whole, "{waited} {whole}");
+        sum += waited;
+        let recorded = metrics.sum("http.client.connection.wait_time");
+        assert!((recorded - sum).abs() < 1e-9, "{recorded} {sum}");
+        assert!(start.elapsed() < Duration::from_secs(20), "no connection is used again");
+    }
 }

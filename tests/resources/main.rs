@@ -4,6 +4,7 @@ mod attempts;
 mod clients;
 mod connections;
 mod global;
+mod golden;
 mod pools;
 mod process;
 mod runtime;

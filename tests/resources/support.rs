@@ -25,16 +25,19 @@ impl Metrics {
     /// Collects once, and returns each point: `name{attributes} kind unit` to its value, for a
     /// histogram its count.
     pub(crate) fn collect(&self) -> BTreeMap<String, f64> {
+        points(&self.finished())
+    }
+
+    /// Collects once.
+    pub(crate) fn finished(&self) -> Vec<ResourceMetrics> {
         self.exporter.reset();
         self.provider.force_flush().unwrap();
-        points(&self.exporter.get_finished_metrics().unwrap())
+        self.exporter.get_finished_metrics().unwrap()
     }
 
     /// Collects once, and returns the sum of all measurements of a histogram in seconds.
     pub(crate) fn sum(&self, name: &str) -> f64 {
-        self.exporter.reset();
-        self.provider.force_flush().unwrap();
-        let finished = self.exporter.get_finished_metrics().unwrap();
+        let finished = self.finished();
         let metrics = finished.iter().flat_map(|r| r.scope_metrics()).flat_map(|s| s.metrics());
         let sums =
             metrics.filter(|metric| metric.name() == name).map(|metric| match metric.data() {

@@ -278,11 +278,16 @@ fn sources(folder: &Path) -> Vec<(String, String)> {
 fn the_changelog_names_the_golden_telemetry() {
     let changelog = fs::read_to_string("CHANGELOG.md").unwrap();
     assert!(changelog.contains("### Telemetry"));
-    let golden = fs::read("tests/suite/golden/telemetry.txt").unwrap();
-    // FNV-1a: any change of the text changes the line that the changelog must have.
-    let sum = golden.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
-        (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
-    });
-    let line = format!("golden telemetry {sum:016x}");
-    assert!(changelog.contains(&line), "CHANGELOG.md must have under Telemetry: {line}");
+    for (name, file) in [
+        ("telemetry", "tests/suite/golden/telemetry.txt"),
+        ("resources", "tests/resources/golden/resources.txt"),
+    ] {
+        let golden = fs::read(file).unwrap();
+        // FNV-1a: any change of the text changes the line that the changelog must have.
+        let sum = golden.iter().fold(0xcbf2_9ce4_8422_2325_u64, |sum, byte| {
+            (sum ^ u64::from(*byte)).wrapping_mul(0x0100_0000_01b3)
+        });
+        let line = format!("golden {name} {sum:016x}");
+        assert!(changelog.contains(&line), "CHANGELOG.md must have under Telemetry: {line}");
+    }
 }
