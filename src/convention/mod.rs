@@ -32,6 +32,8 @@ mod side;
 mod url_parts;
 pub(crate) mod values;
 
+#[cfg(feature = "sqlx")]
+pub(crate) use self::error::io_kind;
 #[cfg(feature = "setup")]
 pub(crate) use self::grpc::code::Code as GrpcCode;
 #[cfg(feature = "reqwest")]

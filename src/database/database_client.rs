@@ -173,6 +173,11 @@ impl Database {
         Operation::of_name(self, name.into())
     }
 
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn tracers(&self) -> &Tracers {
+        &self.shared.tracers
+    }
+
     fn of(settings: Settings, tracers: Arc<Tracers>, durations: Arc<Durations>) -> Self {
         let statements = Statements::new(Dialect::of(settings.system.as_str()));
         let exemplars = settings.exemplars.as_ref().map(operation_duration::exemplars);

@@ -121,6 +121,28 @@ impl<'a> Operation<'a> {
         Instrumented::new(self.start(), future, Running::outcome_of)
     }
 
+    /// Does the same, and records the number of rows that `rows` reads from a success.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn instrument_rows<F, T, E, R>(
+        self,
+        future: F,
+        rows: R,
+    ) -> impl Future<Output = Result<T, E>> + use<F, T, E, R>
+    where
+        F: Future<Output = Result<T, E>>,
+        E: Error + 'static,
+        R: FnOnce(&T) -> Option<u64>,
+    {
+        let outcome = |running: &Running, result: &Result<T, E>| {
+            let outcome = running.outcome_of(result);
+            match result.as_ref().ok().and_then(rows) {
+                Some(rows) => outcome.with_returned_rows(rows),
+                None => outcome,
+            }
+        };
+        Instrumented::new(self.start(), future, outcome)
+    }
+
     /// Does the same for a future of any output, whose outcome `outcome` tells.
     pub fn instrument_with<F, O>(
         self,

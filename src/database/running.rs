@@ -52,7 +52,14 @@ impl Running {
 
     /// Ends the operation.
     pub fn finish(mut self, outcome: Outcome) {
-        self.end(outcome);
+        self.end(outcome, true);
+    }
+
+    /// Ends the span without a measurement of the duration, because the database has not run the
+    /// operation yet.
+    #[cfg(feature = "sqlx")]
+    pub(crate) fn finish_unmeasured(mut self) {
+        self.end(Outcome::success(), false);
     }
 
     pub(super) fn noop() -> Self {
@@ -85,14 +92,14 @@ impl Running {
     }
 
     /// Returns the outcome that a result tells.
-    pub(super) fn outcome_of<T, E: Error + 'static>(&self, result: &Result<T, E>) -> Outcome {
+    pub(crate) fn outcome_of<T, E: Error + 'static>(&self, result: &Result<T, E>) -> Outcome {
         match (result, &self.active) {
             (Err(error), Some(active)) => active.database.shared.settings.outcome_of(error),
             _ => Outcome::success(),
         }
     }
 
-    fn end(&mut self, outcome: Outcome) {
+    fn end(&mut self, outcome: Outcome, is_measured: bool) {
         let Some(Active { database, is_recording, started, started_at, mut labels }) =
             self.active.take()
         else {
@@ -121,7 +128,7 @@ impl Running {
             // The same duration as the metric, also if the system clock was set meanwhile.
             span.end_with_timestamp(started_at + elapsed);
         }
-        if let Some(duration) = database.shared.durations.get() {
+        if let Some(duration) = database.shared.durations.get().filter(|_| is_measured) {
             let seconds = elapsed.as_secs_f64();
             duration.histogram.record(seconds, &labels);
             let exemplars = database.shared.exemplars.as_ref().or(duration.exemplars.as_ref());
@@ -138,7 +145,7 @@ impl Running {
 impl Drop for Running {
     fn drop(&mut self) {
         if self.active.is_some() {
-            self.end(Outcome::error(if thread::panicking() { "panic" } else { "cancelled" }));
+            self.end(Outcome::error(if thread::panicking() { "panic" } else { "cancelled" }), true);
         }
     }
 }

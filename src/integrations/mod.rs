@@ -10,6 +10,8 @@ mod reqwest_client;
 mod reqwest_middleware;
 #[cfg(feature = "reqwest")]
 mod reqwest_redirects;
+#[cfg(feature = "sqlx")]
+pub mod sqlx;
 
 #[cfg(feature = "axum")]
 pub use self::axum::{AnnounceRoute, RouteLayer};

@@ -1,6 +1,6 @@
 //! Meters and instruments of a given provider, or of the global one.
 
-use std::sync::OnceLock;
+use std::sync::{Arc, OnceLock};
 
 use opentelemetry::{
     global,
@@ -11,10 +11,15 @@ use crate::convention::emit;
 
 /// Returns a meter of the global provider, if one is installed.
 pub(crate) fn global_meter() -> Option<Meter> {
+    global_meter_provider().map(|provider| provider.meter_with_scope(emit::scope()))
+}
+
+/// Returns the global provider, if one is installed.
+pub(crate) fn global_meter_provider() -> Option<Arc<dyn MeterProvider + Send + Sync>> {
     let provider = global::meter_provider();
     // The API's default provider has no state, so it can't record anything.
     let is_noop = size_of_val(&*provider) == 0;
-    (!is_noop).then(|| provider.meter_with_scope(emit::scope()))
+    (!is_noop).then_some(provider)
 }
 
 /// Instruments that are created when they are used first, of the provider that is installed then.

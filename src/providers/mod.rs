@@ -5,6 +5,8 @@ mod meters;
 mod retry;
 mod tracers;
 
+#[cfg(feature = "sqlx")]
+pub(crate) use self::meters::global_meter_provider;
 pub(crate) use self::{
     meters::{LazyInstruments, global_meter},
     retry::Retry,

@@ -39,6 +39,8 @@ mod server_io;
 
 #[cfg(feature = "process")]
 pub use self::process::process;
+#[cfg(feature = "sqlx")]
+pub(crate) use self::resource_names::POOL_NAME;
 #[cfg(feature = "tokio")]
 pub use self::runtime::runtime;
 #[cfg(all(feature = "tokio", feature = "tonic"))]

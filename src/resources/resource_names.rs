@@ -2,7 +2,7 @@
 
 pub(super) use crate::convention::names::{ERROR_TYPE, SERVER_PORT};
 
-pub(super) const POOL_NAME: &str = "db.client.connection.pool.name";
+pub(crate) const POOL_NAME: &str = "db.client.connection.pool.name";
 pub(super) const CONNECTION_STATE: &str = "db.client.connection.state";
 pub(super) const CONNECTION_COUNT: &str = "db.client.connection.count";
 pub(super) const CONNECTION_IDLE_MAX: &str = "db.client.connection.idle.max";

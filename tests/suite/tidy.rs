@@ -23,11 +23,24 @@ const ROOT: [(&str, &[&str]); 24] = [
     ("attempts_layer", &["observe"]),
     ("caller_context_layer", &[]),
     ("request_body_layer", &["convention"]),
-    ("integrations", &["attempts_layer", "convention", "observe", "propagation", "telemetry"]),
     ("logs", &["stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "end", "providers"]),
+    (
+        "integrations",
+        &[
+            "attempts_layer",
+            "contain",
+            "convention",
+            "database",
+            "observe",
+            "propagation",
+            "providers",
+            "resources",
+            "telemetry",
+        ],
+    ),
     (
         "setup",
         &[

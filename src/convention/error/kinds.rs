@@ -118,7 +118,7 @@ impl fmt::Debug for ErrorKinds {
 /// the chain.
 pub(super) const GENERIC: [&str; 4] = ["connect", "request", "body", "decode"];
 
-pub(super) fn io_kind(kind: io::ErrorKind) -> Option<&'static str> {
+pub(crate) fn io_kind(kind: io::ErrorKind) -> Option<&'static str> {
     use io::ErrorKind as K;
     Some(match kind {
         K::AddrInUse => "address_in_use",
