@@ -7,7 +7,7 @@ use opentelemetry::{
 use opentelemetry_sdk::{
     metrics::{
         InMemoryMetricExporter, SdkMeterProvider,
-        data::{AggregatedMetrics, MetricData},
+        data::{AggregatedMetrics, MetricData, ResourceMetrics},
     },
     trace::{InMemorySpanExporter, SdkTracerProvider, SpanData},
 };
@@ -56,13 +56,19 @@ impl Telemetry {
         series
     }
 
-    /// Each series of the duration: attributes, count, and sum.
-    pub(crate) fn histogram(&self) -> Vec<(String, u64, f64)> {
+    pub(crate) fn collect(&self) -> Vec<ResourceMetrics> {
         self.metrics.reset();
         self.meters.force_flush().unwrap();
+        self.metrics.get_finished_metrics().unwrap()
+    }
+
+    /// Each series of the duration: attributes, count, and sum.
+    pub(crate) fn histogram(&self) -> Vec<(String, u64, f64)> {
         let mut series = Vec::new();
-        for resource in self.metrics.get_finished_metrics().unwrap() {
-            for metric in resource.scope_metrics().flat_map(|scope| scope.metrics()) {
+        for resource in self.collect() {
+            let metrics = resource.scope_metrics().flat_map(|scope| scope.metrics());
+            // Pools have metrics of their own.
+            for metric in metrics.filter(|m| !m.name().starts_with("db.client.connection.")) {
                 assert_eq!(metric.name(), "db.client.operation.duration");
                 assert_eq!(metric.unit(), "s");
                 let AggregatedMetrics::F64(MetricData::Histogram(histogram)) = metric.data() else {
@@ -82,14 +88,18 @@ impl Telemetry {
 }
 
 fn line(span: &SpanData) -> String {
-    assert_eq!(span.span_kind, SpanKind::Client);
+    let kind = match span.span_kind {
+        SpanKind::Client => "",
+        SpanKind::Internal => " (internal)",
+        ref kind => panic!("{kind:?}"),
+    };
     let status = match &span.status {
         Status::Unset => "unset",
         Status::Error { description } if description.is_empty() => "error",
         status => panic!("{status:?}"),
     };
     let attributes = span.attributes.iter().map(|a| format!("{}={}", a.key, text(&a.value)));
-    format!("{} | {status} | {}", span.name, sorted(attributes))
+    format!("{}{kind} | {status} | {}", span.name, sorted(attributes))
 }
 
 fn text(value: &Value) -> String {

@@ -1,1 +1,21 @@
-//! x
+//! sqlx with telemetry, against a real PostgreSQL and SQLite.
+
+mod calls;
+mod cancelled;
+#[allow(dead_code)] // for the tests of the kernel
+#[path = "../database/support.rs"]
+mod database;
+mod failures;
+mod global;
+mod golden;
+mod inner;
+mod pools;
+#[path = "../debian/postgres.rs"]
+mod postgres;
+#[allow(dead_code)] // for the tests of resources
+#[path = "../resources/support.rs"]
+mod resources;
+mod storm;
+mod support;
+mod transactions;
+mod waits;

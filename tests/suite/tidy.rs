@@ -35,6 +35,7 @@ const ROOT: [(&str, &[&str]); 24] = [
             "convention",
             "database",
             "observe",
+            "percent",
             "propagation",
             "providers",
             "resources",
@@ -294,6 +295,7 @@ fn the_changelog_names_the_golden_telemetry() {
     for (name, file) in [
         ("telemetry", "tests/suite/golden/telemetry.txt"),
         ("resources", "tests/resources/golden/resources.txt"),
+        ("databases", "tests/sqlx/golden/telemetry.txt"),
     ] {
         let golden = fs::read(file).unwrap();
         // FNV-1a: any change of the text changes the line that the changelog must have.

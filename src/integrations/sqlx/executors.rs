@@ -3,31 +3,27 @@
 use std::{future::poll_fn, pin::Pin};
 
 use futures_core::{Stream, future::BoxFuture, stream::BoxStream};
-use sqlx::{Database, Describe, Either, Error, Execute, Executor, SqlStr};
+use sqlx::{Describe, Error, Execute, Executor, SqlStr};
 
 use super::{
-    Connection, Pool, operation_stream::OperationStream, produced_stream::ProducedStream,
-    taken_query::TakenQuery,
+    Connection, Driver, Pool, StepOf, operation_stream::OperationStream,
+    produced_stream::ProducedStream, taken_query::TakenQuery,
 };
 
 impl<'c, DB> Executor<'c> for &'c mut Connection<DB>
 where
-    DB: Database,
-    for<'a> &'a mut DB::Connection: Executor<'a, Database = DB>,
+    DB: Driver,
 {
     type Database = DB;
 
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, Error>>
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, StepOf<DB>>
     where
         'c: 'e,
         E: 'q + Execute<'q, DB>,
     {
         let query = TakenQuery::new(query);
         let operation = self.operations.query(&query);
-        Box::pin(OperationStream::new(operation, self.inner_mut().fetch_many(query)))
+        Box::pin(OperationStream::new(operation, DB::fetch_many(self.inner_mut(), query)))
     }
 
     fn fetch_optional<'e, 'q: 'e, E>(
@@ -40,7 +36,7 @@ where
     {
         let query = TakenQuery::new(query);
         let operation = self.operations.query(&query);
-        Box::pin(operation.instrument(self.inner_mut().fetch_optional(query)))
+        Box::pin(operation.instrument(DB::fetch_optional(self.inner_mut(), query)))
     }
 
     fn prepare_with<'e>(
@@ -52,7 +48,7 @@ where
         'c: 'e,
     {
         let operations = self.operations.clone();
-        let prepare = self.inner_mut().prepare_with(sql.clone(), parameters);
+        let prepare = DB::prepare_with(self.inner_mut(), sql.clone(), parameters);
         Box::pin(operations.prepare(sql, prepare))
     }
 
@@ -61,22 +57,18 @@ where
     where
         'c: 'e,
     {
-        self.inner_mut().describe(sql)
+        DB::describe(self.inner_mut(), sql)
     }
 }
 
 /// Waits for a connection first, so that the wait is never part of the query's duration.
 impl<'p, DB> Executor<'p> for &Pool<DB>
 where
-    DB: Database,
-    for<'a> &'a mut DB::Connection: Executor<'a, Database = DB>,
+    DB: Driver,
 {
     type Database = DB;
 
-    fn fetch_many<'e, 'q: 'e, E>(
-        self,
-        query: E,
-    ) -> BoxStream<'e, Result<Either<DB::QueryResult, DB::Row>, Error>>
+    fn fetch_many<'e, 'q: 'e, E>(self, query: E) -> BoxStream<'e, StepOf<DB>>
     where
         'p: 'e,
         E: 'q + Execute<'q, DB>,

@@ -132,8 +132,8 @@ pub(super) struct Lease {
 }
 
 impl Lease {
-    pub(super) fn new(usage: Arc<PoolUsage>) -> Self {
-        Self { usage, since: Instant::now() }
+    pub(super) fn new(usage: &Arc<PoolUsage>) -> Self {
+        Self { usage: Arc::clone(usage), since: Instant::now() }
     }
 }
 

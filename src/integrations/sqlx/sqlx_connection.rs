@@ -38,6 +38,9 @@ use crate::database;
 pub struct Connection<DB: Database> {
     raw: Raw<DB>,
     pub(super) operations: Operations,
+    /// Transactions and savepoints that are open. Drivers count those that they have ended, which is
+    /// later than a drop.
+    pub(super) depth: usize,
 }
 
 enum Raw<DB: Database> {
@@ -69,7 +72,11 @@ impl<DB: Database> Connection<DB> {
     /// Wraps a connection to this database.
     pub fn new(connection: DB::Connection, database: database::Database) -> Self {
         let operations = Operations { database, counts_rows: false };
-        Self { raw: Raw::Own(connection), operations }
+        Self::of(Raw::Own(connection), operations)
+    }
+
+    fn of(raw: Raw<DB>, operations: Operations) -> Self {
+        Self { raw, operations, depth: 0 }
     }
 
     /// Begins a transaction, or a savepoint inside a transaction.
@@ -186,7 +193,7 @@ impl<DB: Database> PoolConnection<DB> {
         operations: Operations,
         lease: Lease,
     ) -> Self {
-        Self { lease, connection: Connection { raw: Raw::Pooled(connection), operations } }
+        Self { lease, connection: Connection::of(Raw::Pooled(connection), operations) }
     }
 
     /// Closes the connection, so that the pool can open another one.
@@ -216,12 +223,12 @@ impl<DB: Database> PoolConnection<DB> {
     }
 
     fn taken(self, take: fn(sqlx::pool::PoolConnection<DB>) -> DB::Connection) -> Connection<DB> {
-        let Connection { raw, operations } = self.connection;
+        let Connection { raw, operations, .. } = self.connection;
         let raw = match raw {
             Raw::Own(connection) => connection,
             Raw::Pooled(connection) => take(connection),
         };
-        Connection { raw: Raw::Own(raw), operations }
+        Connection::of(Raw::Own(raw), operations)
     }
 }
 

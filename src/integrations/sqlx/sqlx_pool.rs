@@ -82,8 +82,7 @@ impl<DB: Database> Pool<DB> {
             let wait = ConnectionWait::start(usage, &operations.database);
             let acquired = pool.acquire().await;
             wait.end(&acquired);
-            let lease = Lease::new(Arc::clone(usage));
-            Ok(PoolConnection::new(acquired?, operations.clone(), lease))
+            Ok(PoolConnection::new(acquired?, operations.clone(), Lease::new(usage)))
         }
     }
 
@@ -91,8 +90,7 @@ impl<DB: Database> Pool<DB> {
     pub fn try_acquire(&self) -> Option<PoolConnection<DB>> {
         let Shared { pool, operations, usage } = &*self.shared;
         let connection = pool.try_acquire()?;
-        let lease = Lease::new(Arc::clone(usage));
-        Some(PoolConnection::new(connection, operations.clone(), lease))
+        Some(PoolConnection::new(connection, operations.clone(), Lease::new(usage)))
     }
 
     /// Waits for a connection, and begins a transaction.

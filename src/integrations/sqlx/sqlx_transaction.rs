@@ -18,7 +18,17 @@ use crate::contain::contain;
 /// when the connection is used or returned next.
 pub struct Transaction<'c, DB: Database> {
     connection: Held<'c, DB>,
-    is_open: bool,
+    /// Zero for a transaction, more for a savepoint.
+    level: usize,
+    state: State,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum State {
+    /// The `BEGIN` was not answered. It may have been sent, so a drop rolls back.
+    Beginning,
+    Open,
+    Ended,
 }
 
 enum Held<'c, DB: Database> {
@@ -42,16 +52,17 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     }
 
     async fn begin_on(connection: Held<'c, DB>, statement: Option<SqlStr>) -> Result<Self, Error> {
-        // Open from now on, because a `BEGIN` that is cancelled may have been sent.
-        let mut this = Self { connection, is_open: true };
+        let mut this = Self { connection, level: 0, state: State::Beginning };
+        this.level = this.depth;
+        this.depth += 1;
         let database = this.database().clone();
         let operation = match &statement {
             Some(statement) => database.query(statement.as_str()),
-            None if this.depth() == 0 => database.operation("BEGIN"),
-            None => database.operation("SAVEPOINT"),
+            None => database.operation(this.either("BEGIN", "SAVEPOINT")),
         };
         let begin = DB::TransactionManager::begin(this.inner_mut(), statement.clone());
         operation.instrument(begin).await?;
+        this.state = State::Open;
         Ok(this)
     }
 
@@ -62,11 +73,10 @@ impl<'c, DB: Database> Transaction<'c, DB> {
     /// Returns the error of the statement.
     pub async fn commit(mut self) -> Result<(), Error> {
         let database = self.database().clone();
-        let is_savepoint = self.depth() > 1;
-        let name = if is_savepoint { "RELEASE SAVEPOINT" } else { "COMMIT" };
+        let name = self.either("COMMIT", "RELEASE SAVEPOINT");
         let commit = DB::TransactionManager::commit(self.inner_mut());
         database.operation(name).instrument(commit).await?;
-        self.is_open = false;
+        self.state = State::Ended;
         Ok(())
     }
 
@@ -80,31 +90,30 @@ impl<'c, DB: Database> Transaction<'c, DB> {
         let name = self.rollback_name();
         let rollback = DB::TransactionManager::rollback(self.inner_mut());
         database.operation(name).instrument(rollback).await?;
-        self.is_open = false;
+        self.state = State::Ended;
         Ok(())
     }
 
-    fn depth(&self) -> usize {
-        DB::TransactionManager::get_transaction_depth(self.inner())
+    fn rollback_name(&self) -> &'static str {
+        self.either("ROLLBACK", "ROLLBACK TO SAVEPOINT")
     }
 
-    fn rollback_name(&self) -> &'static str {
-        if self.depth() > 1 { "ROLLBACK TO SAVEPOINT" } else { "ROLLBACK" }
+    fn either(&self, of_transaction: &'static str, of_savepoint: &'static str) -> &'static str {
+        if self.level == 0 { of_transaction } else { of_savepoint }
     }
 }
 
 impl<DB: Database> Drop for Transaction<'_, DB> {
     fn drop(&mut self) {
-        if !self.is_open {
-            return;
-        }
-        // A `BEGIN` that failed has nothing to roll back.
-        if self.depth() > 0 {
+        self.depth = self.level;
+        if self.state == State::Open {
             // The moment as a span. There is no duration, because the driver only remembers to send
             // the statement later.
             contain(|| self.database().operation(self.rollback_name()).start().finish_unmeasured());
         }
-        DB::TransactionManager::start_rollback(self.inner_mut());
+        if self.state != State::Ended {
+            DB::TransactionManager::start_rollback(self.inner_mut());
+        }
     }
 }
 
@@ -136,6 +145,6 @@ impl<DB: Database> AsMut<Connection<DB>> for Transaction<'_, DB> {
 
 impl<DB: Database> fmt::Debug for Transaction<'_, DB> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Transaction").field("is_open", &self.is_open).finish_non_exhaustive()
+        f.debug_struct("Transaction").field("state", &self.state).finish_non_exhaustive()
     }
 }
