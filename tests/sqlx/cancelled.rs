@@ -94,6 +94,7 @@ async fn a_stream_lasts_until_it_ends_or_is_dropped() {
         assert_eq!(shop.pool_metric("used"), 1.0);
     }
     assert!(stream.try_next().await.unwrap().is_none());
+    assert!(stream.try_next().await.unwrap().is_none(), "it stays at its end");
     shop.settled().await;
     assert_eq!(shop.pool_metric("used"), 0.0);
     assert_eq!(shop.spans().pop().unwrap(), "SELECT: ok");

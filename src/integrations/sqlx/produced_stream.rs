@@ -14,7 +14,7 @@ use futures_core::{Stream, future::BoxFuture};
 /// The future can hold a connection and borrow from it, which a plain stream can't.
 pub(super) struct ProducedStream<'e, T> {
     slot: Slot<T>,
-    /// `None` once it has ended. What it held is dropped then, not with the stream.
+    /// `None` once it has ended, because a future must not be polled again.
     producer: Option<BoxFuture<'e, ()>>,
 }
 
