@@ -21,7 +21,8 @@ fn prints_the_trace_with_its_queries_and_the_wait() {
         assert_eq!(id(span, "trace"), id(request, "trace"), "{span}");
         assert_eq!(id(span, "parent"), id(request, "span"), "{span}");
     }
-    let other = ["BEGIN :memory:", "INSERT songs", "ROLLBACK :memory:"];
-    other.map(|name| line(&format!("span   Client \"{name}\"")));
+    for name in ["BEGIN :memory:", "INSERT songs", "ROLLBACK :memory:"] {
+        line(&format!("span   Client \"{name}\""));
+    }
     line("metric db.client.connection.limit 1 {connection}");
 }
