@@ -11,7 +11,9 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, MetricData};
 use sqlx::{Executor, IntoArguments, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
 use tower_telemetry::integrations::sqlx::{Driver, Pool};
 
-use crate::{database::Telemetry, postgres::PostgresServer, resources, support::poll_once};
+use crate::{
+    database::Telemetry, golden_file, postgres::PostgresServer, resources, support::poll_once,
+};
 
 const GOLDEN: &str = "tests/sqlx/golden/telemetry.txt";
 
@@ -30,13 +32,7 @@ async fn telemetry_equals_the_golden_file() {
     let fixed = |text: String| text.replace(&port.to_string(), "PORT").replace(&name, "shop");
     text.push_str(&recorded("postgresql", postgres, fixed).await);
 
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, &text).unwrap();
-    }
-    let golden = std::fs::read_to_string(GOLDEN).unwrap();
-    let changed = golden.lines().zip(text.lines()).position(|(golden, now)| golden != now);
-    let changed = changed.map(|line| (line + 1, text.lines().nth(line).unwrap_or_default()));
-    assert!(golden == text, "the telemetry differs from {GOLDEN}, first at line {changed:?}");
+    golden_file::assert_equal(GOLDEN, &text);
 }
 
 async fn recorded<DB>(

@@ -8,6 +8,8 @@ mod database;
 mod failures;
 mod global;
 mod golden;
+#[path = "../golden_file/mod.rs"]
+mod golden_file;
 mod inner;
 mod pools;
 #[path = "../debian/postgres.rs"]

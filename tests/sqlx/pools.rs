@@ -9,7 +9,7 @@ use tower_telemetry::integrations::sqlx::{Connection, Pool, PoolBuilder};
 use crate::{
     database::Telemetry,
     resources,
-    support::{postgres, sqlite},
+    support::{postgres, short, sqlite},
 };
 
 async fn builder(telemetry: &Telemetry) -> PoolBuilder<Sqlite> {
@@ -121,13 +121,18 @@ async fn a_pool_is_named_by_its_server() {
 #[tokio::test]
 async fn a_connection_of_its_own_needs_no_pool() {
     let telemetry = Telemetry::new();
-    let mut raw =
-        <sqlx::SqliteConnection as sqlx::Connection>::connect("sqlite::memory:").await.unwrap();
-    sqlx::query("SELECT 1").execute(&mut raw).await.unwrap();
-    let mut connection = Connection::<Sqlite>::new(raw, telemetry.database("sqlite"));
-    sqlx::query("SELECT 1").execute(&mut connection).await.unwrap();
+    let options = "sqlite::memory:".parse().unwrap();
+    let connection = Connection::<Sqlite>::connect_with(&options).await.unwrap();
+    let mut connection = connection.with_database(|database| {
+        let database = database.with_tracer_provider(&telemetry.tracers);
+        database.with_meter_provider(&telemetry.meters)
+    });
+    sqlx::query("SELECT * FROM missing").execute(&mut connection).await.unwrap_err();
     connection.ping().await.unwrap();
     connection.close().await.unwrap();
-    assert_eq!(telemetry.spans().len(), 1);
-    assert_eq!(telemetry.durations().len(), 1);
+    let spans: Vec<_> = telemetry.spans().iter().map(short).collect();
+    assert_eq!(spans, ["SELECT missing: 1"]);
+    let labels = "db.namespace=:memory:, db.query.summary=SELECT missing, \
+                  db.response.status_code=1, db.system.name=sqlite, error.type=1";
+    assert_eq!(telemetry.durations(), [(labels.to_owned(), 1)]);
 }

@@ -14,7 +14,10 @@ use tower_telemetry::{
     UrlTemplate,
 };
 
-use crate::support::{AnyConvention, Script, Step::*, Telemetry};
+use crate::{
+    golden_file,
+    support::{AnyConvention, Script, Step::*, Telemetry},
+};
 
 const GOLDEN: &str = "tests/suite/golden/telemetry.txt";
 
@@ -48,13 +51,7 @@ fn telemetry_equals_the_golden_file() {
         writeln!(text, "{}", telemetry.text()).unwrap();
     }
     opt_in(&mut text);
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, &text).unwrap();
-    }
-    let golden = std::fs::read_to_string(GOLDEN).unwrap();
-    let changed = golden.lines().zip(text.lines()).position(|(golden, now)| golden != now);
-    let changed = changed.map(|line| (line + 1, text.lines().nth(line).unwrap_or_default()));
-    assert!(golden == text, "the telemetry differs from {GOLDEN}, first at line {changed:?}");
+    golden_file::assert_equal(GOLDEN, &text);
 }
 
 /// Writes each instrument of a series.

@@ -14,6 +14,8 @@ mod context;
 mod ends;
 mod first_byte;
 mod golden;
+#[path = "../golden_file/mod.rs"]
+mod golden_file;
 #[cfg(feature = "tonic")]
 mod grpc;
 mod hooks;

@@ -65,14 +65,24 @@ impl<DB: Database> Connection<DB> {
     ///
     /// Returns an error if the connection could not be made.
     pub async fn connect_with(options: &ConnectOptionsOf<DB>) -> Result<Self, Error> {
-        let connection = DB::Connection::connect_with(options).await?;
-        Ok(Self::new(connection, Target::of::<DB>(options).database()))
+        Ok(Self::new(DB::Connection::connect_with(options).await?, options))
     }
 
-    /// Wraps a connection to this database.
-    pub fn new(connection: DB::Connection, database: database::Database) -> Self {
-        let operations = Operations { database, counts_rows: false };
-        Self::of(Raw::Own(connection), operations)
+    /// Wraps a connection that was made with these options.
+    pub fn new(connection: DB::Connection, options: &ConnectOptionsOf<DB>) -> Self {
+        let database = Target::of::<DB>(options).database();
+        Self::of(Raw::Own(connection), Operations { database, counts_rows: false })
+    }
+
+    /// Changes what operations tell of the database, and to whom: see
+    /// [`PoolBuilder::with_database`](super::PoolBuilder::with_database).
+    #[must_use]
+    pub fn with_database(
+        mut self,
+        change: impl FnOnce(database::Database) -> database::Database,
+    ) -> Self {
+        self.operations.database = change(self.operations.database);
+        self
     }
 
     fn of(raw: Raw<DB>, operations: Operations) -> Self {
@@ -108,9 +118,8 @@ impl<DB: Database> Connection<DB> {
     /// Returns the error of `callback`, or that of beginning or ending the transaction.
     pub async fn transaction<F, R, E>(&mut self, callback: F) -> Result<R, E>
     where
-        for<'t> F: FnOnce(&'t mut Transaction<'_, DB>) -> BoxFuture<'t, Result<R, E>> + Send + Sync,
-        R: Send,
-        E: From<Error> + Send,
+        for<'t> F: FnOnce(&'t mut Transaction<'_, DB>) -> BoxFuture<'t, Result<R, E>>,
+        E: From<Error>,
     {
         let mut transaction = self.begin().await?;
         let result = callback(&mut transaction).await;
