@@ -19,7 +19,7 @@ struct Song {
     title: String,
 }
 
-/// What is recorded of each call: `name: db.query.text`.
+/// The record of each call: `name: db.query.text`.
 const EXPECTED: [(&str, &str); 19] = [
     (
         "raw_sql, several statements",

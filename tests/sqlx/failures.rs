@@ -1,4 +1,4 @@
-//! Failures: what is recorded of them, and that their messages are not.
+//! Failures are recorded without their messages.
 
 use sqlx::{Executor, postgres::PgPoolOptions, sqlite::SqlitePoolOptions};
 
@@ -90,7 +90,7 @@ async fn a_killed_connection_fails_its_query_and_leaves_the_pool() {
     slept.unwrap_err();
     assert_eq!(shop.spans().pop().unwrap(), "SELECT: 57P01");
     assert_eq!(shop.durations(&["db.response.status_code=57P01"]), 1);
-    // What follows on the connection is an error of the connection, without a code.
+    // Later queries fail with an error of the connection, which has no code.
     sqlx::query("SELECT 1").execute(&mut *killed).await.unwrap_err();
     let after = shop.spans().pop().unwrap();
     assert!(!after.ends_with("ok") && !after.contains("57P01"), "{after}");

@@ -5,7 +5,6 @@ use std::{
     future::{Future, poll_fn},
     pin::pin,
     task::Poll,
-    time::Instant,
 };
 
 /// The operation of a row.
@@ -26,16 +25,6 @@ pub(crate) async fn measure(mut operation: impl AsyncFnMut()) -> u64 {
     };
     run(200).await;
     match env::args().nth(2).expect("the way to measure").as_str() {
-        "time" => {
-            let mut rounds = Vec::new();
-            for _ in 0..ROUNDS {
-                let started = Instant::now();
-                run(BATCH).await;
-                rounds.push(started.elapsed().as_nanos() as u64 / BATCH);
-            }
-            rounds.sort_unstable();
-            println!("{}", rounds[rounds.len() / 2]);
-        }
         "allocations" => {
             // Those of the caller's thread. SQLite's own has the same in all rows.
             let mut runs = pin!(run(BATCH));
@@ -56,4 +45,3 @@ pub(crate) async fn measure(mut operation: impl AsyncFnMut()) -> u64 {
 }
 
 const BATCH: u64 = 200;
-const ROUNDS: usize = 51;
