@@ -57,7 +57,7 @@ use crate::{convention::emit, database::BOUNDARIES};
 /// | sqlx | `\|\| PoolState::of_size(pool.size() as usize, pool.num_idle()).with_limit(pool.options().get_max_connections() as usize).with_idle_min(pool.options().get_min_connections() as usize)` |
 ///
 /// bb8 doesn't tell its configured maximum, so `MAX` is the number given to its builder. sqlx and
-/// r2d2 count no waiters.
+/// r2d2 count no waiters; `integrations::sqlx` (feature `sqlx`) counts them, and needs no closure.
 ///
 /// # What is emitted
 ///
