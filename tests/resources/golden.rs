@@ -49,13 +49,7 @@ async fn resources_equal_the_golden_file() {
     let scopes = finished.iter().flat_map(|resource| resource.scope_metrics());
     let lines: BTreeSet<_> = scopes.flat_map(|scope| scope.metrics()).map(text).collect();
     let text: String = lines.into_iter().collect();
-    if std::env::var_os("UPDATE_GOLDEN").is_some() {
-        std::fs::write(GOLDEN, &text).unwrap();
-    }
-    let golden = std::fs::read_to_string(GOLDEN).unwrap();
-    let changed = golden.lines().zip(text.lines()).position(|(golden, now)| golden != now);
-    let changed = changed.map(|line| (line + 1, text.lines().nth(line).unwrap_or_default()));
-    assert!(golden == text, "the metrics differ from {GOLDEN}, first at line {changed:?}");
+    crate::golden_file::assert_equal(GOLDEN, &text);
 }
 
 fn pools(metrics: &Metrics) {

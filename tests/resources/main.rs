@@ -10,3 +10,6 @@ mod process;
 mod runtime;
 mod saturation;
 mod support;
+
+#[path = "../golden_file/mod.rs"]
+mod golden_file;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 24] = [
+const ROOT: [(&str, &[&str]); 25] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
