@@ -1,6 +1,6 @@
 //! gRPC calls: exemplars, and one series for each set of labels.
 
-use std::convert::Infallible;
+use std::{convert::Infallible, fmt};
 
 use axum::body::Body;
 use futures_util::FutureExt;
@@ -13,8 +13,11 @@ use tower_telemetry::{Client, Convention, Protocol, Server, TelemetryLayer, prop
 
 use crate::support::{OPEN_METRICS, Rig, scrape};
 
-/// Answers with the status that the path ends with.
-async fn answer(request: Request<Body>) -> Result<Response<Body>, Infallible> {
+/// Answers with the status that the path ends with, or fails without a status.
+async fn answer(request: Request<Body>) -> Result<Response<Body>, fmt::Error> {
+    if request.uri().query() == Some("fail") {
+        return Err(fmt::Error);
+    }
     let (_, status) = request.uri().path().rsplit_once('-').unwrap();
     let trailers = HeaderMap::from_iter([(
         http::HeaderName::from_static("grpc-status"),
@@ -32,7 +35,7 @@ fn call(layer: &TelemetryLayer, uri: &str) {
     let mut service = layer.layer(service_fn(answer));
     let request = Request::post(uri).header("content-type", "application/grpc");
     let request = request.body(Body::empty()).unwrap();
-    let response = service.call(request).now_or_never().unwrap().unwrap();
+    let Ok(response) = service.call(request).now_or_never().unwrap() else { return };
     response.into_body().collect().now_or_never().unwrap().unwrap();
 }
 
@@ -80,7 +83,12 @@ fn calls_have_exemplars() {
 #[test]
 fn each_label_of_a_call_makes_a_series_of_its_own() {
     let first = "http://a:1/test.Echo/Get-0";
-    let unlike = ["http://a:1/test.Echo/Put-0", "http://a:1/test.Echo/Get-5"];
+    let unlike = [
+        "http://a:1/test.Echo/Put-0",
+        // The same method and code, `UNKNOWN`, with two values of `error.type`.
+        "http://a:1/test.Echo/Get-2",
+        "http://a:1/test.Echo/Get-2?fail",
+    ];
     let unlike_of_client = ["http://b:1/test.Echo/Get-0", "http://a:2/test.Echo/Get-0"];
     for is_client in [false, true] {
         let rig = Rig::new();
