@@ -110,7 +110,7 @@ fn refusals() {
                     && !received.log_records().is_empty()
                     && !received.metrics("orders").is_empty()
             });
-            // The losses were told before, so they are no failure of the shutdown.
+            // The losses are old news, so they are no failure of the shutdown.
             assert_eq!(shutdown(&telemetry, 20_000), Ok(()), "{protocol}, {status}");
             let received = receiver.received();
             assert_eq!((received.spans().len(), received.log_records().len()), (1, 1));
@@ -190,10 +190,7 @@ fn delays() {
                         let notice = notes::wait_for(&format!("{signal} arrive at {url} again"));
                         assert_eq!(
                             notice,
-                            format!(
-                                "{signal} arrive at {url} again, nothing was dropped since the last \
-                                 notice"
-                            )
+                            format!("{signal} arrive at {url} again, none was lost")
                         );
                     }
                     assert_eq!(shutdown(&telemetry, 20_000), Ok(()));

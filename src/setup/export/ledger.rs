@@ -129,11 +129,11 @@ impl Ledger {
         self.told().lost.clone()
     }
 
-    /// Returns the number of items that were recorded and not delivered, without those that the
-    /// operator had been told of when the shutdown began.
+    /// Returns the number of items that were recorded and not delivered, without those that were old news
+    /// when the shutdown began.
     pub(crate) fn undelivered(&self) -> u64 {
         let missing = self.recorded().saturating_sub(self.delivered_items());
-        missing.saturating_sub(self.told().reported_before_end)
+        missing.saturating_sub(self.told().old_news)
     }
 
     /// Marks that no further export will start.
@@ -147,9 +147,7 @@ impl Ledger {
 
     /// Marks that the shutdown has begun, and whether exports to the destination had failed before.
     pub(crate) fn ends(&self, was_failing: bool) {
-        let mut told = self.told();
-        told.reported_before_end = told.reported + told.reported_overflow;
-        told.was_failing = was_failing;
+        self.told().end(was_failing);
     }
 
     /// Returns true if the last export failed.
@@ -182,9 +180,13 @@ impl Ledger {
         self.delivered.fetch_add(items - rejected, Relaxed);
         self.lost.fetch_add(rejected, Relaxed);
         let mut told = self.told();
-        let was_told = told.outage.take().is_some_and(|outage| outage.is_told);
-        let recovery = was_told.then(|| notices::recovered(&self.route, told.tell_losses()));
+        let was_told = told.outage.as_ref().is_some_and(|outage| outage.is_told);
+        let recovery = was_told.then(|| {
+            told.tell_losses();
+            notices::recovered(&self.route, told.reported + told.reported_overflow)
+        });
         let rejection = self.rejection(&mut told, items, rejected, answer);
+        told.succeed();
         drop(told);
         recovery.iter().chain(&rejection).for_each(|text| warn(text));
     }

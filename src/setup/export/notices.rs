@@ -122,14 +122,16 @@ pub(super) fn rejected(
     format!("{url} rejected {rejected} of {items}{reason}. They are not sent again{more}")
 }
 
-/// Exports succeed again.
+/// Exports succeed again. The losses are those since the start.
 pub(super) fn recovered(route: &Route, lost: u64) -> String {
     let Route { signal, url, .. } = route;
-    let lost = match lost {
-        0 => "nothing was dropped since the last notice".to_owned(),
-        lost => format!("dropped since the last notice: {}", route.count(lost)),
+    let lost = match (signal, lost) {
+        (_, 0) => ", none was lost".to_owned(),
+        // The export contains the measurements of those that were lost.
+        (Signal::Metrics, _) if route.limit.is_some() => String::new(),
+        (_, lost) => format!(", {} lost since the start", route.count(lost)),
     };
-    format!("{signal} arrive at {url} again, {lost}")
+    format!("{signal} arrive at {url} again{lost}")
 }
 
 /// The queue is full.

@@ -16,8 +16,10 @@ pub(super) struct Told {
     pub(super) lost: BTreeMap<String, u64>,
     /// Losses that a notice has reported.
     pub(super) reported: u64,
-    /// Losses that had been reported when the shutdown began.
-    pub(super) reported_before_end: u64,
+    /// Losses that had been reported at the last success.
+    pub(super) settled: u64,
+    /// Losses that were old news when the shutdown began.
+    pub(super) old_news: u64,
     /// The shutdown began during an outage of the destination.
     pub(super) was_failing: bool,
     /// Overflows that a notice has reported.
@@ -61,6 +63,20 @@ impl Told {
             outage.is_told = true;
         }
         untold
+    }
+
+    /// A request succeeded: what was reported is old news.
+    pub(super) fn succeed(&mut self) {
+        self.outage = None;
+        self.settled = self.reported + self.reported_overflow;
+    }
+
+    /// The shutdown begins. The losses of an outage that lasts are no old news, even if a notice has
+    /// reported them: the shutdown reports the whole outage.
+    pub(super) fn end(&mut self, was_failing: bool) {
+        let reported = self.reported + self.reported_overflow;
+        self.old_news = if self.outage.is_some() { self.settled } else { reported };
+        self.was_failing = was_failing;
     }
 
     /// Stores the reason of the outage. Returns true if the operator knows of the outage.

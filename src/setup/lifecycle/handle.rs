@@ -125,8 +125,8 @@ impl Telemetry {
     ///
     /// # Errors
     ///
-    /// Returns what was recorded and not delivered. Losses that a notice had reported before this call
-    /// are not in it.
+    /// Returns what was recorded and not delivered. Losses that a notice reported, and after which telemetry
+    /// arrived again before this call, are not in it.
     pub async fn shutdown(&self, deadline: Duration) -> Result<(), Undelivered> {
         self.end(deadline);
         let mut outcome = self.outcome.subscribe();

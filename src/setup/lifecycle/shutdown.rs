@@ -15,8 +15,8 @@ use crate::setup::{
     settings::Signal,
 };
 
-/// Telemetry that was recorded and not delivered, and that no notice had reported when the shutdown
-/// began: a loss that the operator was told of earlier is no failure of the shutdown.
+/// Telemetry that was recorded and not delivered. A loss that a notice reported, and after which
+/// telemetry arrived again, is no failure of the shutdown and not in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered {
     spans: u64,

@@ -20,8 +20,7 @@ use super::{
     otlp_sender::{OtlpSender, Phase},
 };
 use crate::{
-    Exemplars,
-    exemplars::annotate::annotate,
+    exemplars::{Exemplars, annotate::annotate},
     setup::export::{items::Items, private_runtime::PrivateRuntime},
 };
 

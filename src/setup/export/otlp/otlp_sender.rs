@@ -93,7 +93,7 @@ impl OtlpSender {
             // A receiver that was away before the shutdown began, and still is, is not awaited.
             let is_ending = *phase.borrow_and_update() != Phase::Running;
             if is_ending && failure.is_lasting() && self.ledger.was_failing() {
-                return Err(items.given_up(failure));
+                return Err(items.lost(failure, Some(lasted)));
             }
             self.ledger.delayed(&failure, lasted);
             let pause = backoff.pause(failure.retry_after());
@@ -103,7 +103,7 @@ impl OtlpSender {
             tokio::select! {
                 biased;
                 () = abandoned(&mut end) => {
-                    return Err(items.given_up(failure));
+                    return Err(items.lost(failure, Some(began.elapsed())));
                 }
                 _ = phase.changed(), if is_own && !is_ending => {}
                 () = time::sleep(pause.min(left)) => {}
