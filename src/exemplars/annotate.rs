@@ -41,108 +41,102 @@ fn annotate_metric(snapshot: &Snapshot, scope: &InstrumentationScope, metric: &m
         description,
         unit,
     };
-    match data {
+    let points: Vec<Point<'_>> = match data {
         Some(Data::Histogram(histogram)) => {
-            annotate_points(snapshot, stream, &mut histogram.data_points);
+            histogram.data_points.iter_mut().map(Point::explicit).collect()
         }
         Some(Data::ExponentialHistogram(histogram)) => {
-            annotate_points(snapshot, stream, &mut histogram.data_points);
+            histogram.data_points.iter_mut().map(Point::exponential).collect()
         }
-        _ => {}
-    }
-}
-
-fn annotate_points(snapshot: &Snapshot, stream: StreamFacts<'_>, points: &mut [impl Point]) {
-    let attributes = points.iter().flat_map(|point| point.attributes());
+        _ => return,
+    };
+    let attributes = points.iter().flat_map(|point| point.attributes);
     let Some(matcher) = snapshot.of_stream(stream, attributes) else { return };
-    for point in points.iter_mut().filter(|point| point.exemplars().is_empty()) {
-        let attributes: Vec<_> = point.attributes().iter().collect();
-        let (start, time) = point.window();
-        let exemplars = matcher.of_point(&attributes, at(start), at(time));
-        let chosen = point.choose(matcher.boundaries(), &exemplars);
-        *point.exemplars_mut() = chosen.into_iter().map(to_proto).collect();
+    for point in points.into_iter().filter(|point| point.exemplars.is_empty()) {
+        let attributes: Vec<_> = point.attributes.iter().collect();
+        let exemplars = matcher.of_point(&attributes, at(point.start), at(point.time));
+        let chosen = point.buckets.choose(matcher.boundaries(), &exemplars);
+        *point.exemplars = chosen.into_iter().map(to_proto).collect();
     }
 }
 
-/// A data point of a histogram.
-trait Point {
-    fn attributes(&self) -> &[ProtoKeyValue];
+/// A data point of a histogram. Its times are nanoseconds since the Unix epoch.
+struct Point<'p> {
+    attributes: &'p [ProtoKeyValue],
+    start: u64,
+    time: u64,
+    buckets: Buckets<'p>,
+    exemplars: &'p mut Vec<ProtoExemplar>,
+}
 
-    /// Start and time, in nanoseconds since the Unix epoch.
-    fn window(&self) -> (u64, u64);
+/// The buckets of a data point.
+enum Buckets<'p> {
+    Explicit {
+        boundaries: &'p [f64],
+        counts: &'p [u64],
+        count: u64,
+    },
+    /// With the least and the greatest value, if they are recorded.
+    Exponential {
+        min: Option<f64>,
+        max: Option<f64>,
+    },
+}
 
-    fn exemplars(&self) -> &[ProtoExemplar];
+impl<'p> Point<'p> {
+    fn explicit(point: &'p mut HistogramDataPoint) -> Self {
+        Self {
+            attributes: &point.attributes,
+            start: point.start_time_unix_nano,
+            time: point.time_unix_nano,
+            buckets: Buckets::Explicit {
+                boundaries: &point.explicit_bounds,
+                counts: &point.bucket_counts,
+                count: point.count,
+            },
+            exemplars: &mut point.exemplars,
+        }
+    }
 
-    fn exemplars_mut(&mut self) -> &mut Vec<ProtoExemplar>;
+    fn exponential(point: &'p mut ExponentialHistogramDataPoint) -> Self {
+        Self {
+            buckets: Buckets::Exponential { min: point.min, max: point.max },
+            attributes: &point.attributes,
+            start: point.start_time_unix_nano,
+            time: point.time_unix_nano,
+            exemplars: &mut point.exemplars,
+        }
+    }
+}
 
-    /// Returns the exemplars to show, in ascending order. The boundaries are those of the instrument.
+impl Buckets<'_> {
+    /// Returns the exemplars to show, in ascending order: one for each bucket that has a measurement.
+    ///
+    /// The SDK may have taken the data a moment before it recorded the measurement of an exemplar. An
+    /// exponential histogram may have 160 buckets, so those of the instrument count, whose boundaries
+    /// are given.
     fn choose<'e, 'a>(
         &self,
-        boundaries: &[f64],
-        exemplars: &'e [Exemplar<'a>],
-    ) -> Vec<&'e Exemplar<'a>>;
-}
-
-impl Point for HistogramDataPoint {
-    fn attributes(&self) -> &[ProtoKeyValue] {
-        &self.attributes
-    }
-
-    fn window(&self) -> (u64, u64) {
-        (self.start_time_unix_nano, self.time_unix_nano)
-    }
-
-    fn exemplars(&self) -> &[ProtoExemplar] {
-        &self.exemplars
-    }
-
-    fn exemplars_mut(&mut self) -> &mut Vec<ProtoExemplar> {
-        &mut self.exemplars
-    }
-
-    /// One for each bucket that has a measurement. The SDK may have taken the data a moment before it
-    /// recorded the measurement of an exemplar.
-    fn choose<'e, 'a>(&self, _: &[f64], exemplars: &'e [Exemplar<'a>]) -> Vec<&'e Exemplar<'a>> {
-        let is_occupied = |bucket: usize| match self.bucket_counts.get(bucket) {
-            Some(count) => *count > 0,
-            // Without boundaries there is one bucket, whose count is left out.
-            None => self.count > 0,
-        };
-        let buckets = intervals(&self.explicit_bounds).enumerate();
-        let buckets = buckets.filter(|(bucket, _)| is_occupied(*bucket));
-        buckets.filter_map(|(_, (above, up_to))| latest(exemplars, above, up_to)).collect()
-    }
-}
-
-impl Point for ExponentialHistogramDataPoint {
-    fn attributes(&self) -> &[ProtoKeyValue] {
-        &self.attributes
-    }
-
-    fn window(&self) -> (u64, u64) {
-        (self.start_time_unix_nano, self.time_unix_nano)
-    }
-
-    fn exemplars(&self) -> &[ProtoExemplar] {
-        &self.exemplars
-    }
-
-    fn exemplars_mut(&mut self) -> &mut Vec<ProtoExemplar> {
-        &mut self.exemplars
-    }
-
-    /// One for each bucket of the instrument's own boundaries: the exponential ones may be 160.
-    fn choose<'e, 'a>(
-        &self,
-        boundaries: &[f64],
+        instrument: &[f64],
         exemplars: &'e [Exemplar<'a>],
     ) -> Vec<&'e Exemplar<'a>> {
-        let is_recorded = |exemplar: &&Exemplar<'_>| {
-            self.min.is_none_or(|min| exemplar.value >= min)
-                && self.max.is_none_or(|max| exemplar.value <= max)
-        };
-        let latest = |(above, up_to)| latest(exemplars, above, up_to);
-        intervals(boundaries).filter_map(latest).filter(is_recorded).collect()
+        match *self {
+            Self::Explicit { boundaries, counts, count } => {
+                // Without boundaries there is one bucket, whose count is left out.
+                let is_occupied = |bucket: usize| *counts.get(bucket).unwrap_or(&count) > 0;
+                let buckets = intervals(boundaries).enumerate();
+                let buckets = buckets.filter(|(bucket, _)| is_occupied(*bucket));
+                buckets.filter_map(|(_, (above, up_to))| latest(exemplars, above, up_to)).collect()
+            }
+            Self::Exponential { min, max } => {
+                let is_recorded = |exemplar: &&Exemplar<'_>| {
+                    min.is_none_or(|min| exemplar.value >= min)
+                        && max.is_none_or(|max| exemplar.value <= max)
+                };
+                let latest = |(above, up_to)| latest(exemplars, above, up_to);
+                intervals(instrument).filter_map(latest).filter(is_recorded).collect()
+            }
+        }
     }
 }
 

@@ -11,8 +11,8 @@ use super::reservoir::Reservoir;
 ///
 /// An exemplar leads from a metric to a trace: from the slow requests of a graph to one of them.
 ///
-/// [`Telemetry`](crate::Telemetry) collects and exports exemplars by itself. Use a handle for a meter
-/// provider of your own. The layers that record with the provider fill it, and the reader of the
+/// [`Telemetry`](crate::Telemetry) collects exemplars by itself, and shows them at its pull endpoint. Use a
+/// handle for a meter provider of your own. The layers that record with the provider fill it, and the reader of the
 /// provider shows what is in it. Clones are handles of the same exemplars.
 ///
 /// # Example
@@ -50,7 +50,8 @@ use super::reservoir::Reservoir;
 ///
 /// An exemplar has the trace id, the span id, the value and its time. It is shown on a data point if it
 /// was measured within the point's time, in the bucket of its value. Attributes that a view has dropped
-/// are its `filtered_attributes`. Series beyond the SDK's cardinality limit have none. A view may rename
+/// are its `filtered_attributes`. Series beyond the SDK's cardinality limit have none; if a view also drops
+/// attributes, the whole metric has none once there are such series. A view may rename
 /// the instrument or change its description; if it does both, the metric has no exemplars.
 ///
 /// # Memory
