@@ -15,7 +15,8 @@ use opentelemetry_sdk::{
 };
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use tower_telemetry::{
-    Convention, End, Exemplars, MetricsLayer, PropagationLayer, SpanLayer, TelemetryLayer,
+    Convention, End, Exemplars, MetricsLayer, PropagationLayer, RequestBodyLayer, SpanLayer,
+    TelemetryLayer,
     observe::{Exchange, ObserveLayer, Observer},
     propagation::W3c,
 };
@@ -78,6 +79,9 @@ impl Sdk {
     /// Returns the services to compare, by name. The first one has no layer.
     pub(crate) fn rows(&self) -> Vec<(&'static str, Boxed)> {
         let metrics = self.metrics().with_exemplars(&Exemplars::new());
+        let counted = self.stack().with_counted_body_sizes();
+        let counted = router().layer(RequestBodyLayer::new()).layer(counted);
+        let first_byte = self.stack().with_time_to_first_byte();
         let nest = router().layer(self.metrics()).layer(self.span()).layer(propagation());
         vec![
             ("bare", boxed(router())),
@@ -97,6 +101,8 @@ impl Sdk {
                 boxed(router().layer(exemplars(self.stack().with_body_sizes()))),
             ),
             ("metrics, exemplars", boxed(router().layer(metrics))),
+            ("stack, counted body sizes", boxed(counted)),
+            ("stack, first byte", boxed(router().layer(first_byte))),
             ("stack, parent decides", boxed(router().layer(self.stack().with_parent_decision()))),
             // This process installs no global provider.
             ("stack, no provider", boxed(router().layer(TelemetryLayer::server()))),

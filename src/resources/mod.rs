@@ -10,6 +10,9 @@
 //! - `process`: CPU time, memory, threads, files (feature `process`).
 //! - `runtime`: a tokio runtime (feature `tokio`).
 //!
+//! [`docs/resources.md`](https://docs.rs/crate/tower-telemetry/latest/source/docs/resources.md) lists
+//! every metric, when it is absent, and its cost.
+//!
 //! Pools, process and runtime are read by the thread that collects metrics, once per collection.
 //! They add nothing to a request.
 

@@ -1,5 +1,6 @@
 //! The services to compare, which differ only in their telemetry, and their workloads.
 
+mod instructions;
 #[path = "../../workload/request.rs"]
 mod request;
 mod rows;
@@ -15,6 +16,7 @@ use opentelemetry::trace::{SpanId, TraceId};
 use tower::{Service, util::BoxCloneSyncService};
 
 pub use self::{
+    instructions::instructions,
     rows::{Expected, Row, reference, routed, rows},
     sdk::Sdk,
 };

@@ -79,20 +79,9 @@ impl Instructions {
     }
 
     pub(crate) fn of(&mut self, workload: Workload, row: &str) -> Option<u64> {
-        let program = std::env::current_exe().ok().filter(|_| self.has_valgrind)?;
-        let output = Command::new("valgrind")
-            .args(["--tool=callgrind", "--callgrind-out-file=/dev/null"])
-            .arg("--toggle-collect=*exchange_all*")
-            .arg(program)
-            .args([COUNT, &format!("{workload:?}"), row])
-            .output()
-            .expect("valgrind runs");
-        let output = String::from_utf8_lossy(&output.stderr).into_owned();
-        let line = output.lines().find_map(|line| line.split_once("Collected :"));
-        let Some((_, count)) = line else {
-            panic!("valgrind printed no count for {row}: {output}");
-        };
-        let count: u64 = count.trim().parse().expect("the count is a number");
+        let count = self
+            .has_valgrind
+            .then(|| peers::instructions(&[COUNT, &format!("{workload:?}"), row]))??;
         Some(count / (BATCH as u64))
     }
 }
