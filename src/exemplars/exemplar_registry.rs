@@ -11,7 +11,7 @@ use super::reservoir::Reservoir;
 ///
 /// An exemplar leads from a metric to a trace: from the slow requests of a graph to one of them.
 ///
-/// [`Telemetry`](crate::Telemetry) collects exemplars by itself, and shows them at its pull endpoint. Use a
+/// [`Telemetry`](crate::Telemetry) collects exemplars by itself, and sends or shows them. Use a
 /// handle for a meter provider of your own. The layers that record with the provider fill it, and the reader of the
 /// provider shows what is in it. Clones are handles of the same exemplars.
 ///
