@@ -2,8 +2,6 @@
 //! is public API, so a change needs a line under *Telemetry* in the changelog.
 //!
 //! `UPDATE_GOLDEN=1 cargo test --all-features golden` updates it.
-// tokio has more metrics under its flag, and other systems have fewer of the process.
-#![cfg(all(target_os = "linux", not(tokio_unstable)))]
 
 use std::{
     collections::{BTreeMap, BTreeSet},

@@ -4,6 +4,8 @@ mod attempts;
 mod clients;
 mod connections;
 mod global;
+// tokio has more metrics under its flag, and other systems have fewer of the process.
+#[cfg(all(target_os = "linux", not(tokio_unstable)))]
 mod golden;
 mod pools;
 mod process;
@@ -11,5 +13,6 @@ mod runtime;
 mod saturation;
 mod support;
 
+#[cfg(all(target_os = "linux", not(tokio_unstable)))]
 #[path = "../golden_file/mod.rs"]
 mod golden_file;
