@@ -77,10 +77,6 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     };
     let views = mem::take(&mut builder.views);
     let exemplars = plan.has_exemplars.then(Exemplars::new);
-    #[cfg_attr(
-        not(feature = "prometheus"),
-        expect(clippy::redundant_clone, reason = "only the pull endpoint shows them")
-    )]
     let announced = exemplars.clone();
     let mut meters = SdkMeterProvider::builder().with_resource(plan.resource.clone()).with_view(
         move |instrument: &Instrument| {
@@ -94,13 +90,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         .with_log_processor(LogTarget);
 
     let (phase, phases) = watch::channel(Phase::Running);
-    let mut pipelines = Pipelines {
-        plan,
-        runtime: None,
-        ledgers: Vec::new(),
-        phase: phases,
-        exemplars: exemplars.clone(),
-    };
+    let mut pipelines =
+        Pipelines { plan, runtime: None, ledgers: Vec::new(), phase: phases, exemplars };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::pull::MetricsService::default();
     if !plan.is_disabled {
@@ -118,7 +109,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             let is_asked_for = plan.exporters.get(Signal::Metrics).contains(&Exporter::Prometheus);
             let reader = builder.pull_reader.take();
             let reader = reader.or_else(|| is_asked_for.then(PullReader::builder));
-            let reader = reader.map(|reader| reader.with_default_exemplars(exemplars.as_ref()));
+            let reader =
+                reader.map(|reader| reader.with_default_exemplars(pipelines.exemplars.as_ref()));
             if let Some(reader) = reader.map(PullReaderBuilder::build) {
                 prometheus = reader.service();
                 meters = meters.with_reader(reader);
