@@ -1,10 +1,10 @@
-//! How an exchange ends.
+//! The end of an exchange.
 
 use std::{any::Any, fmt};
 
 use http::HeaderMap;
 
-/// How an exchange of one request and its response ended.
+/// The end of an exchange of one request and its response.
 ///
 /// An exchange lasts from the request to the end of the *response body*. Each ends in exactly one of
 /// these ways, and [`Observer::on_end`](crate::observe::Observer::on_end) is called with it once.

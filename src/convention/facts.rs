@@ -15,7 +15,7 @@ use super::{
     side::Side,
 };
 
-/// What is known of an exchange so far.
+/// The knowledge of an exchange so far.
 ///
 /// The observers of one pass share these facts. They are read from the request when the first
 /// observer needs them, and completed with the response head and the end.

@@ -49,7 +49,7 @@ impl RequestBodySize {
     }
 }
 
-/// What is known of the size of a request body.
+/// The knowledge of the size of a request body.
 #[derive(Debug, Default)]
 pub(crate) enum BodySize {
     #[default]

@@ -13,7 +13,7 @@ thread_local! {
     static CREATING: Cell<Creating> = const { Cell::new(Creating::Nothing) };
 }
 
-/// What this thread is doing.
+/// The state of this thread.
 #[derive(Default)]
 enum Creating {
     #[default]

@@ -1,4 +1,4 @@
-//! Where one exemplar is kept: written by any thread and read by any thread, without a lock.
+//! The place of one exemplar: written by any thread and read by any thread, without a lock.
 
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering, fence};
 

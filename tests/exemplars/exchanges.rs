@@ -1,4 +1,4 @@
-//! Which exchanges become exemplars, and of which span.
+//! Exchanges that become exemplars, and the span that they point to.
 
 use std::convert::Infallible;
 

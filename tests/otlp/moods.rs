@@ -1,4 +1,4 @@
-//! What becomes of telemetry, and what the operator reads, for each mood of a receiver, by each protocol
+//! The fate of telemetry, and the notices that the operator reads, for each mood of a receiver, by each protocol
 //! and for each signal.
 
 use std::{

@@ -184,7 +184,7 @@ mod tests {
     use super::*;
     use crate::convention::parties::{Parties, hosts::Hosts};
 
-    /// Which proxies | the peer | the headers, by `;;` || client | server | scheme
+    /// The trusted proxies | the peer | the headers, by `;;` || client | server | scheme
     const ROWS: &str = "
         count 0 | 10.0.0.1 | x-forwarded-for: 1.1.1.1 ;; x-forwarded-proto: https || 10.0.0.1 | own | -
         # An entry counts if a trusted proxy wrote it, whatever the caller wrote before it.

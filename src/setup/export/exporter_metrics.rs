@@ -4,11 +4,11 @@
 //! All but the duration of attempts are observed: a collection reads the ledgers. A signal has no series
 //! before its first item, so a program that records nothing exports nothing.
 
-use std::{sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
 use opentelemetry::{
-    KeyValue, Value,
-    metrics::{Histogram, Meter},
+    KeyValue,
+    metrics::{AsyncInstrument, Histogram, Meter},
 };
 
 use super::{ledger::Ledger, notices::Route, otlp::ExportFailure};
@@ -27,92 +27,87 @@ pub(super) fn observe(meter: &Meter, ledgers: &[Arc<Ledger>]) {
         let _ = ledger.attempts.set(AttemptRecorder::new(durations.clone(), ledger.route()));
         let signal = &SIGNALS[ledger.signal() as usize];
         exported(meter, ledger, signal);
-        if let Some(capacity) = ledger.route().capacity {
-            queue(meter, ledger, signal, capacity);
+        if ledger.route().capacity.is_some() {
+            queue(meter, ledger, signal);
         }
     }
 }
 
 fn exported(meter: &Meter, ledger: &Arc<Ledger>, signal: &SignalNames) {
-    let attributes = destination(ledger.route());
-    let shared = (Arc::clone(ledger), attributes.clone());
-    meter
-        .u64_observable_counter(signal.exported)
-        .with_unit(signal.unit)
-        .with_description("Items whose export has finished, successfully or not.")
-        .with_callback(move |counter| {
-            let (ledger, attributes) = &shared;
-            if ledger.departed() == 0 {
-                return;
-            }
-            counter.observe(ledger.delivered_items(), attributes);
-            for (kind, lost) in ledger.losses() {
-                counter.observe(lost, &with(attributes, names::ERROR_TYPE, kind));
-            }
-        })
-        .build();
-    let shared = (Arc::clone(ledger), attributes);
-    meter
-        .i64_observable_up_down_counter(signal.in_flight)
-        .with_unit(signal.unit)
-        .with_description("Items that are being exported.")
-        .with_callback(move |counter| {
-            let (ledger, attributes) = &shared;
-            if ledger.departed() > 0 {
-                counter.observe(signed(ledger.in_flight()), attributes);
-            }
-        })
-        .build();
+    let of = Observed { meter, ledger, unit: signal.unit, attributes: destination(ledger.route()) };
+    of.counter(
+        signal.exported,
+        "Items whose export has finished, successfully or not.",
+        Ledger::delivered_items,
+        Ledger::losses,
+    );
+    of.up_down(signal.in_flight, "Items that are being exported.", Ledger::in_flight);
 }
 
-fn queue(meter: &Meter, ledger: &Arc<Ledger>, signal: &SignalNames, capacity: u64) {
-    let attributes = [
+fn queue(meter: &Meter, ledger: &Arc<Ledger>, signal: &SignalNames) {
+    let attributes = vec![
         KeyValue::new(COMPONENT_TYPE, signal.processor),
         KeyValue::new(COMPONENT_NAME, format!("{}/0", signal.processor)),
     ];
-    let shared = (Arc::clone(ledger), attributes.clone());
-    meter
-        .u64_observable_counter(signal.processed)
-        .with_unit(signal.unit)
-        .with_description("Items that the queue passed on or dropped.")
-        .with_callback(move |counter| {
-            let (ledger, attributes) = &shared;
+    let of = Observed { meter, ledger, unit: signal.unit, attributes };
+    of.counter(
+        signal.processed,
+        "Items that the queue passed on or dropped.",
+        Ledger::departed,
+        |ledger| {
+            let full =
+                (ledger.overflowed() > 0).then(|| ("queue_full".to_owned(), ledger.overflowed()));
+            full.into_iter().collect()
+        },
+    );
+    of.up_down(signal.queue_size, "Items that wait in the queue.", Ledger::queued);
+    of.up_down(signal.queue_capacity, "Items that the queue can hold.", |ledger| {
+        ledger.route().capacity.unwrap_or_default()
+    });
+}
+
+/// A ledger whose numbers are observed with the same attributes.
+struct Observed<'a> {
+    meter: &'a Meter,
+    ledger: &'a Arc<Ledger>,
+    unit: &'static str,
+    attributes: Vec<KeyValue>,
+}
+
+impl Observed<'_> {
+    /// Observes successes, and failures by their `error.type`.
+    fn counter(
+        &self,
+        name: &'static str,
+        description: &'static str,
+        succeeded: fn(&Ledger) -> u64,
+        failed: fn(&Ledger) -> BTreeMap<String, u64>,
+    ) {
+        let (ledger, attributes) = (Arc::clone(self.ledger), self.attributes.clone());
+        let counter = self.meter.u64_observable_counter(name).with_unit(self.unit);
+        let observe = move |counter: &dyn AsyncInstrument<u64>| {
             if ledger.recorded() == 0 {
                 return;
             }
-            counter.observe(ledger.departed(), attributes);
-            if ledger.overflowed() > 0 {
-                counter.observe(
-                    ledger.overflowed(),
-                    &with(attributes, names::ERROR_TYPE, "queue_full"),
-                );
+            counter.observe(succeeded(&ledger), &attributes);
+            for (kind, count) in failed(&ledger) {
+                let kind = [KeyValue::new(names::ERROR_TYPE, kind)];
+                counter.observe(count, &[&*attributes, &kind].concat());
             }
-        })
-        .build();
-    let shared = (Arc::clone(ledger), attributes.clone());
-    meter
-        .i64_observable_up_down_counter(signal.queue_size)
-        .with_unit(signal.unit)
-        .with_description("Items that wait in the queue.")
-        .with_callback(move |counter| {
-            let (ledger, attributes) = &shared;
+        };
+        counter.with_description(description).with_callback(observe).build();
+    }
+
+    fn up_down(&self, name: &'static str, description: &'static str, value: fn(&Ledger) -> u64) {
+        let (ledger, attributes) = (Arc::clone(self.ledger), self.attributes.clone());
+        let counter = self.meter.i64_observable_up_down_counter(name).with_unit(self.unit);
+        let observe = move |counter: &dyn AsyncInstrument<i64>| {
             if ledger.recorded() > 0 {
-                counter.observe(signed(ledger.queued()), attributes);
+                counter.observe(i64::try_from(value(&ledger)).unwrap_or(i64::MAX), &attributes);
             }
-        })
-        .build();
-    let shared = (Arc::clone(ledger), attributes);
-    meter
-        .i64_observable_up_down_counter(signal.queue_capacity)
-        .with_unit(signal.unit)
-        .with_description("Items that the queue can hold.")
-        .with_callback(move |counter| {
-            let (ledger, attributes) = &shared;
-            if ledger.recorded() > 0 {
-                counter.observe(signed(capacity), attributes);
-            }
-        })
-        .build();
+        };
+        counter.with_description(description).with_callback(observe).build();
+    }
 }
 
 /// Records the durations of attempts.
@@ -153,14 +148,6 @@ fn destination(route: &Route) -> Vec<KeyValue> {
         KeyValue::new(names::SERVER_ADDRESS, route.address.clone()),
         KeyValue::new(names::SERVER_PORT, i64::from(route.port)),
     ]
-}
-
-fn with(attributes: &[KeyValue], key: &'static str, value: impl Into<Value>) -> Vec<KeyValue> {
-    attributes.iter().cloned().chain([KeyValue::new(key, value)]).collect()
-}
-
-fn signed(count: u64) -> i64 {
-    i64::try_from(count).unwrap_or(i64::MAX)
 }
 
 /// The names of one signal's metrics.

@@ -1,4 +1,4 @@
-//! What the operator has been told about the delivery of one signal.
+//! The operator's knowledge of the delivery of one signal.
 
 use std::{
     collections::BTreeMap,

@@ -34,7 +34,7 @@ use tower_telemetry::{
     },
 };
 
-/// What is measured, and what it is compared with.
+/// A measurement, and the one that it is compared with.
 const ROWS: [(&str, &str, &str); 9] = [
     ("process, runtime and a pool are observed", "others observed", "observed"),
     ("`SaturationLayer`, ready at once", "limit", "saturation"),

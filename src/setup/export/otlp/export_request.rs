@@ -95,10 +95,7 @@ impl ExportRequest for ExportTraceServiceRequest {
 
     fn split(&mut self) -> Option<Self> {
         let [resource] = &mut self.resource_spans[..] else { return None };
-        let scope_spans = split_scopes(&mut resource.scope_spans, |scope| &mut scope.spans)?;
-        let kept = mem::replace(&mut resource.scope_spans, scope_spans);
-        let second = resource.clone();
-        resource.scope_spans = kept;
+        let second = split_resource(resource, |of| &mut of.scope_spans, |of| &mut of.spans)?;
         Some(Self { resource_spans: vec![second] })
     }
 }
@@ -118,10 +115,7 @@ impl ExportRequest for ExportLogsServiceRequest {
             return Some(Self { resource_logs: self.resource_logs.split_off(half) });
         }
         let [resource] = &mut self.resource_logs[..] else { return None };
-        let scope_logs = split_scopes(&mut resource.scope_logs, |scope| &mut scope.log_records)?;
-        let kept = mem::replace(&mut resource.scope_logs, scope_logs);
-        let second = resource.clone();
-        resource.scope_logs = kept;
+        let second = split_resource(resource, |of| &mut of.scope_logs, |of| &mut of.log_records)?;
         Some(Self { resource_logs: vec![second] })
     }
 }
@@ -136,10 +130,7 @@ impl ExportRequest for ExportMetricsServiceRequest {
 
     fn split(&mut self) -> Option<Self> {
         let [resource] = &mut self.resource_metrics[..] else { return None };
-        let scope_metrics = split_scopes(&mut resource.scope_metrics, |scope| &mut scope.metrics)?;
-        let kept = mem::replace(&mut resource.scope_metrics, scope_metrics);
-        let second = resource.clone();
-        resource.scope_metrics = kept;
+        let second = split_resource(resource, |of| &mut of.scope_metrics, |of| &mut of.metrics)?;
         Some(Self { resource_metrics: vec![second] })
     }
 }
@@ -154,6 +145,20 @@ fn data_points(metric: &Metric) -> u64 {
         None => 0,
     };
     points as u64
+}
+
+/// Moves the second half of all items into a copy of their resource.
+fn split_resource<R: Clone, S: Clone, I>(
+    resource: &mut R,
+    scopes: impl Fn(&mut R) -> &mut Vec<S>,
+    items: impl Fn(&mut S) -> &mut Vec<I>,
+) -> Option<R> {
+    let rest = split_scopes(scopes(resource), items)?;
+    // The copy is made without the items that stay.
+    let kept = mem::replace(scopes(resource), rest);
+    let second = resource.clone();
+    *scopes(resource) = kept;
+    Some(second)
 }
 
 /// Moves the second half of all items into copies of their scopes.

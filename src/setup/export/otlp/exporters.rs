@@ -50,7 +50,7 @@ pub(crate) struct Core {
     pub(crate) own: Option<Own>,
 }
 
-/// What ends with an exporter.
+/// The parts that end with an exporter.
 pub(crate) struct Own {
     pub(crate) phase: watch::Sender<Phase>,
     /// Dropped with the exporter, which ends its thread.
