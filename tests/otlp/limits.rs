@@ -22,6 +22,8 @@ fn in_one_batch(receiver: &Receiver, protocol: &str) -> Telemetry {
     telemetry(&[
         (ENDPOINT, &receiver.url()),
         (PROTOCOL, protocol),
+        // An attempt that is cut off although it has arrived would be sent again.
+        ("OTEL_EXPORTER_OTLP_TIMEOUT", "60000"),
         ("OTEL_BSP_SCHEDULE_DELAY", HOUR),
         ("OTEL_BLRP_SCHEDULE_DELAY", HOUR),
         ("OTEL_METRIC_EXPORT_INTERVAL", HOUR),

@@ -2,8 +2,6 @@
 
 use std::{error::Error, io};
 
-use hyper_util::client::legacy;
-
 use super::{connector::NoSuchHost, export_failure::Obstacle};
 use crate::error_sources::sources;
 
@@ -36,6 +34,8 @@ fn of_source(source: &(dyn Error + 'static)) -> Option<Obstacle> {
     let error = source.downcast_ref::<io::Error>()?;
     match error.kind() {
         io::ErrorKind::ConnectionRefused => Some(Obstacle::Refused),
+        // A layer above may have kept only the kind and the text. This kind is that of rustls.
+        io::ErrorKind::InvalidData => Some(Obstacle::Tls(error.to_string())),
         io::ErrorKind::TimedOut => Some(Obstacle::Other("timed out".to_owned())),
         io::ErrorKind::ConnectionReset
         | io::ErrorKind::ConnectionAborted
@@ -59,9 +59,7 @@ fn of_hyper(error: &hyper::Error) -> Option<Obstacle> {
     // An error of h2: a frame that is none, or a connection that ended.
     let frames = error.source().and_then(|source| source.downcast_ref::<h2::Error>())?;
     if let Some(error) = frames.get_io() {
-        // h2 keeps the kind and the text of an error below it. This kind is that of rustls.
-        let is_tls = error.kind() == io::ErrorKind::InvalidData;
-        return Some(if is_tls { Obstacle::Tls(error.to_string()) } else { Obstacle::Closed });
+        return Some(of_source(error).unwrap_or(Obstacle::Closed));
     }
     Some(match frames.reason() {
         Some(h2::Reason::FRAME_SIZE_ERROR | h2::Reason::PROTOCOL_ERROR) => Obstacle::NotHttp,
@@ -71,9 +69,4 @@ fn of_hyper(error: &hyper::Error) -> Option<Obstacle> {
 
 fn innermost<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
     sources(error, |_| None).last().unwrap_or(error)
-}
-
-/// Returns the reason for which a client got no answer.
-pub(super) fn of_client(error: &legacy::Error) -> Obstacle {
-    Obstacle::of(error)
 }

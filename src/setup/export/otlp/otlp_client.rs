@@ -16,7 +16,6 @@ use super::{
     connector::{self, Send},
     export_failure::{ExportFailure, LONGEST_ANSWER, Obstacle, Refusal},
     export_request::ExportRequest,
-    obstacle,
     receiver_answer::{Answer, retry_after, retry_info, status_message},
 };
 use crate::{
@@ -90,7 +89,7 @@ impl OtlpClient {
         let answer = async {
             let response = (self.send)(request).await;
             let response =
-                response.map_err(|error| ExportFailure::NoAnswer(obstacle::of_client(&error)))?;
+                response.map_err(|error| ExportFailure::NoAnswer(Obstacle::of(&error)))?;
             self.read(response).await
         };
         let timeout = ExportFailure::NoAnswer(Obstacle::Timeout(self.timeout));
