@@ -211,5 +211,5 @@ impl LogProcessor for BatchQueue<ScopedRecord> {
 /// The exports of one signal that run at a time.
 const EXPORTS: usize = 4;
 
-/// The time that a flush without a deadline waits.
-const FLUSH_TIMEOUT: Duration = Duration::from_secs(30);
+/// The time that a flush without a deadline waits: the SDK's.
+const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);
