@@ -236,13 +236,10 @@ impl Sources<'_> {
 impl Destination {
     /// Returns the URL for notices: without a query, and without parts of the path that may be a key.
     pub(crate) fn shown_url(&self) -> String {
-        let place = place(&self.endpoint);
-        if self.protocol == OtlpProtocol::Grpc {
-            return place;
+        match self.protocol {
+            OtlpProtocol::Grpc => place(&self.endpoint),
+            _ => shown(&self.endpoint),
         }
-        let segments = self.endpoint.path().split('/');
-        let shown: Vec<_> = segments.map(|part| if is_word(part) { part } else { "…" }).collect();
-        format!("{place}{}", shown.join("/"))
     }
 
     /// Returns `otel.component.type` of the exporter.
@@ -275,6 +272,11 @@ pub(crate) fn temporality(
     environment: &Environment<'_>,
 ) -> Result<Option<Temporality>, SetupError> {
     environment.choice("OTEL_EXPORTER_OTLP_METRICS_TEMPORALITY_PREFERENCE", &TEMPORALITIES)
+}
+
+fn shown(uri: &Uri) -> String {
+    let parts = uri.path().split('/').map(|part| if is_word(part) { part } else { "…" });
+    format!("{}{}", place(uri), parts.collect::<Vec<_>>().join("/"))
 }
 
 /// Returns true for a part of a path that is no key: a short word, or a version such as `v1`.
@@ -320,3 +322,25 @@ const HTTP_PORT: u16 = 4318;
 const LONGEST_WORD: usize = 24;
 
 const DEFAULT_TIMEOUT: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A doubled path is seen, and a key is not.
+    #[test]
+    fn urls_are_shown_without_keys() {
+        for (url, expected) in [
+            ("http://a:4318/v1/traces", "http://a:4318/v1/traces"),
+            ("http://a/v1/traces/v1/traces", "http://a/v1/traces/v1/traces"),
+            ("http://a/api/v1/otlp/v1/metrics?key=x", "http://a/api/v1/otlp/v1/metrics"),
+            ("http://a/insert/opentelemetry/v1/logs", "http://a/insert/opentelemetry/v1/logs"),
+            ("http://a/s3cret/v1/logs", "http://a/…/v1/logs"),
+            ("http://a/abcdefghijklmnopqrstuvwxyz/v1/logs", "http://a/…/v1/logs"),
+            ("http://a/a%20b", "http://a/…"),
+            ("http://a", "http://a/"),
+        ] {
+            assert_eq!(shown(&url.parse().unwrap()), expected);
+        }
+    }
+}
