@@ -21,7 +21,8 @@
 //! # }
 //! ```
 //!
-//! To serve until the process is told to stop, see [`GracefulShutdown`].
+//! To serve until the process is told to stop, see [`GracefulShutdown`]. A serverless function or a job
+//! calls [`Telemetry::flush`] between its tasks.
 //!
 //! # Destination
 //!

@@ -98,6 +98,11 @@ impl Ledger {
         self.recorded.load(Relaxed)
     }
 
+    /// Returns the number of items that were lost since the start.
+    pub(crate) fn dropped(&self) -> u64 {
+        self.overflowed() + self.lost.load(Relaxed)
+    }
+
     /// Returns the number of items that wait in the queue.
     pub(crate) fn queued(&self) -> u64 {
         self.recorded().saturating_sub(self.overflowed() + self.departed())

@@ -16,7 +16,7 @@ use opentelemetry_sdk::{
 };
 use tokio::sync::watch;
 
-use super::{Undelivered, shutdown};
+use super::{Undelivered, flush::Flush, shutdown};
 use crate::{
     setup::{
         export::{Parts, Phase, assemble},
@@ -140,6 +140,17 @@ impl Telemetry {
         if let State::Ending(ending) = &*self.state() {
             ending.phase.send_replace(Phase::Abandoned);
         }
+    }
+
+    /// Returns what a flush uses, while telemetry runs.
+    pub(super) fn flushable(&self) -> Option<Flush> {
+        let State::Running(parts) = &*self.state() else { return None };
+        Some(Flush {
+            tracers: parts.tracers.clone(),
+            meters: parts.meters.clone(),
+            loggers: parts.loggers.clone(),
+            ledgers: parts.ledgers.clone(),
+        })
     }
 
     /// Begins the shutdown, unless it has begun.

@@ -1,5 +1,6 @@
 //! The top floor: the guard of running telemetry, its end, and the end of the server before it.
 
+mod flush;
 mod graceful;
 mod handle;
 mod readiness;

@@ -19,11 +19,11 @@ use crate::setup::{
 /// telemetry arrived again, is no failure of the shutdown and not in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct Undelivered {
-    spans: u64,
-    open_spans: u64,
-    log_records: u64,
-    metrics: bool,
-    reasons: Vec<String>,
+    pub(super) spans: u64,
+    pub(super) open_spans: u64,
+    pub(super) log_records: u64,
+    pub(super) metrics: bool,
+    pub(super) reasons: Vec<String>,
 }
 
 impl Undelivered {
