@@ -1,5 +1,11 @@
 //! Queues: a receiver that is away for long, an overflow while it is well, several exports at a time.
 
+use std::{
+    io,
+    net::{SocketAddr, TcpListener, TcpStream},
+    thread,
+};
+
 use opentelemetry_proto::tonic::metrics::v1::{metric::Data, number_data_point::Value};
 
 use crate::{
@@ -42,6 +48,45 @@ fn a_receiver_may_start_late() {
         assert_eq!(shutdown(&telemetry, 20_000), Ok(()));
         assert_eq!(receiver.received().spans().len(), 5001, "none twice");
     });
+}
+
+/// A connection that is lost without a reset is not used again.
+#[test]
+fn a_dead_connection_is_given_up() {
+    each_protocol(|protocol| {
+        let receiver = Receiver::start();
+        let url = format!("http://{}", behind_a_dead_connection(receiver.address));
+        let telemetry = telemetry(&[
+            (ENDPOINT, &url),
+            (PROTOCOL, protocol),
+            ("OTEL_EXPORTER_OTLP_TIMEOUT", "2000"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "none"),
+        ]);
+        spans(&telemetry, 1);
+        receiver.wait_for("the span", |received| received.spans().len() == 1);
+        assert_eq!(shutdown(&telemetry, 20_000), Ok(()), "{protocol}");
+    });
+}
+
+/// Returns the address of a proxy that never answers on its first connection, and keeps it open.
+fn behind_a_dead_connection(receiver: SocketAddr) -> SocketAddr {
+    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+    let address = listener.local_addr().unwrap();
+    // The threads end with the process of the tests.
+    thread::spawn(move || {
+        let dead = listener.accept().unwrap();
+        for connection in listener.incoming() {
+            let (client, server) = (connection.unwrap(), TcpStream::connect(receiver).unwrap());
+            for (mut from, mut to) in
+                [(client.try_clone().unwrap(), server.try_clone().unwrap()), (server, client)]
+            {
+                thread::spawn(move || io::copy(&mut from, &mut to));
+            }
+        }
+        drop(dead);
+    });
+    address
 }
 
 /// With a limit, a batch is dropped after it, and the notice says so.

@@ -56,3 +56,32 @@ impl Drop for Items {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::setup::{export::notices::Route, settings::Signal};
+
+    /// Each item has one outcome, also if the export ends without one.
+    #[test]
+    fn dropped_items_are_lost() {
+        let ledger = Arc::new(Ledger::new(Route {
+            signal: Signal::Traces,
+            url: "http://127.0.0.1:1/v1/traces".to_owned(),
+            capacity: None,
+            limit: None,
+            component: String::new(),
+            address: String::new(),
+            port: 1,
+        }));
+        ledger.record(10);
+        let (first, second) = Items::new(&ledger, 10).split(4);
+        assert_eq!((ledger.pending(), ledger.in_flight()), (10, 10));
+        first.delivered(&Answer { rejected: 1, message: String::new() });
+        assert_eq!((ledger.delivered_items(), ledger.in_flight()), (5, 4));
+        drop(second);
+        assert_eq!((ledger.pending(), ledger.in_flight(), ledger.dropped()), (0, 0, 5));
+        let losses = [("panic".to_owned(), 4), ("rejected".to_owned(), 1)];
+        assert_eq!(ledger.losses(), losses.into());
+    }
+}

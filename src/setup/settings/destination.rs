@@ -16,7 +16,7 @@ use super::{
 };
 
 /// The OTLP settings of one signal, checked.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub(crate) struct Destination {
     pub(crate) protocol: OtlpProtocol,
     pub(crate) endpoint: Uri,

@@ -4,8 +4,8 @@ use std::{
     error, fmt,
     future::Future,
     pin::Pin,
+    sync::Arc,
     task::{Context, Poll},
-    time::Duration,
 };
 
 use bytes::Bytes;
@@ -33,20 +33,14 @@ pub(super) type Sent =
     Pin<Box<dyn Future<Output = Result<Response<Incoming>, legacy::Error>> + std::marker::Send>>;
 
 /// Returns a client that keeps its connections alive.
-pub(super) fn client(destination: &Destination) -> Box<Send> {
+pub(super) fn client(destination: &Destination) -> Arc<Send> {
     let mut tcp = HttpConnector::new_with_resolver(Resolver(GaiResolver::new()));
     tcp.set_connect_timeout(Some(destination.timeout));
     tcp.set_nodelay(true);
     tcp.enforce_http(false);
     let is_grpc = destination.protocol == OtlpProtocol::Grpc;
     let mut builder = Client::builder(TokioExecutor::new());
-    builder
-        .pool_timer(TokioTimer::new())
-        .timer(TokioTimer::new())
-        .http2_only(is_grpc)
-        // A connection that is lost without a reset would be used until TCP gives up on it.
-        .http2_keep_alive_interval(KEEP_ALIVE)
-        .http2_keep_alive_timeout(KEEP_ALIVE);
+    builder.pool_timer(TokioTimer::new()).timer(TokioTimer::new()).http2_only(is_grpc);
     #[cfg(feature = "setup-tls")]
     if let Some(tls) = &destination.tls {
         let tls = hyper_rustls::HttpsConnectorBuilder::new()
@@ -57,10 +51,10 @@ pub(super) fn client(destination: &Destination) -> Box<Send> {
             false => tls.enable_all_versions().wrap_connector(tcp),
         };
         let client = builder.build(connector);
-        return Box::new(move |request| Box::pin(client.request(request)));
+        return Arc::new(move |request| Box::pin(client.request(request)));
     }
     let client = builder.build(tcp);
-    Box::new(move |request| Box::pin(client.request(request)))
+    Arc::new(move |request| Box::pin(client.request(request)))
 }
 
 /// The system's resolver, with errors that can be told from other errors of a connection.
@@ -102,5 +96,3 @@ impl fmt::Display for NoSuchHost {
 }
 
 impl error::Error for NoSuchHost {}
-
-const KEEP_ALIVE: Duration = Duration::from_secs(10);

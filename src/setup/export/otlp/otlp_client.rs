@@ -1,6 +1,10 @@
 //! Encodes requests, and sends each of them once.
 
-use std::{fmt, io::Write, time::Duration};
+use std::{
+    fmt,
+    io::Write,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+};
 
 use bytes::{Bytes, BytesMut};
 use flate2::{Compression as Level, write::GzEncoder};
@@ -26,12 +30,13 @@ use crate::{
 
 /// Sends the requests of one signal to one destination.
 pub(crate) struct OtlpClient {
-    send: Box<Send>,
+    /// Replaced after an attempt that got no answer.
+    send: Mutex<Arc<Send>>,
+    destination: Destination,
     uri: Uri,
     headers: HeaderMap,
     protocol: OtlpProtocol,
     is_compressed: bool,
-    timeout: Duration,
     /// The values of the destination's headers.
     secrets: Vec<String>,
 }
@@ -48,7 +53,8 @@ impl OtlpClient {
         let is_compressed = destination.compression == Compression::Gzip;
         let values = destination.headers.iter().filter_map(|(_, value)| value.to_str().ok());
         Self {
-            send: connector::client(destination),
+            send: Mutex::new(connector::client(destination)),
+            destination: destination.clone(),
             uri: match protocol {
                 OtlpProtocol::Grpc => method_uri::<R>(&destination.endpoint),
                 _ => destination.endpoint.clone(),
@@ -56,7 +62,6 @@ impl OtlpClient {
             headers: headers(&destination.headers, protocol, is_compressed),
             protocol,
             is_compressed,
-            timeout: destination.timeout,
             secrets: values.flat_map(secrets_in).map(str::to_owned).collect(),
         }
     }
@@ -86,14 +91,27 @@ impl OtlpClient {
         *request.method_mut() = Method::POST;
         *request.uri_mut() = self.uri.clone();
         *request.headers_mut() = self.headers.clone();
+        let send = Arc::clone(&self.send());
         let answer = async {
-            let response = (self.send)(request).await;
+            let response = send(request).await;
             let response =
                 response.map_err(|error| ExportFailure::NoAnswer(Obstacle::of(&error)))?;
             self.read(response).await
         };
-        let timeout = ExportFailure::NoAnswer(Obstacle::Timeout(self.timeout));
-        time::timeout(self.timeout, answer).await.unwrap_or(Err(timeout))
+        let timeout = self.destination.timeout;
+        match time::timeout(timeout, answer).await {
+            Ok(answer) => answer,
+            Err(_) => {
+                // A connection that was lost without a reset would be used until TCP gives up on it.
+                // Pings would find it, too, but gRPC servers end connections that ping often.
+                *self.send() = connector::client(&self.destination);
+                Err(ExportFailure::NoAnswer(Obstacle::Timeout(timeout)))
+            }
+        }
+    }
+
+    fn send(&self) -> MutexGuard<'_, Arc<Send>> {
+        self.send.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     async fn read(&self, response: Response<Incoming>) -> Result<Answer, ExportFailure> {
