@@ -7,7 +7,6 @@ use std::{
 };
 
 use opentelemetry::Context;
-use opentelemetry_sdk::error::OTelSdkError;
 use tokio::time;
 
 use crate::setup::{
@@ -111,11 +110,11 @@ pub(crate) fn finish(parts: Parts, deadline: Duration) -> Result<(), Undelivered
             let _quiet = quiet();
             let _ = parts.loggers.shutdown_with_timeout(rest());
         });
+        let began = Instant::now();
         let result = parts.meters.shutdown();
-        let gave_up = matches!(&result, Err(error) if is_timeout(error));
+        // The SDK gives up after five seconds, in which observable instruments may still be read.
+        let gave_up = result.is_err() && began.elapsed() >= SDK_PATIENCE;
         collected = result.is_ok() || gave_up;
-        // The SDK waits for five seconds at most, in which observable instruments may still be
-        // read.
         let mut limit = end;
         while gave_up && !is_closed(&parts) && Instant::now() < limit + GRACE {
             if *parts.phase.borrow() == Phase::Abandoned {
@@ -132,15 +131,6 @@ pub(crate) fn finish(parts: Parts, deadline: Duration) -> Result<(), Undelivered
 /// Returns true if the last export of metrics has ended, successfully or not.
 fn is_closed(parts: &Parts) -> bool {
     of(parts, Signal::Metrics).all(|ledger| ledger.is_closed())
-}
-
-/// Returns true if an error is a timeout. A provider turns the errors of its readers into text.
-fn is_timeout(error: &OTelSdkError) -> bool {
-    match error {
-        OTelSdkError::Timeout(_) => true,
-        OTelSdkError::InternalFailure(text) => text.contains("Timeout"),
-        OTelSdkError::AlreadyShutdown => false,
-    }
 }
 
 fn undelivered(parts: &Parts, collected: bool) -> Result<(), Undelivered> {
@@ -163,6 +153,9 @@ fn undelivered(parts: &Parts, collected: bool) -> Result<(), Undelivered> {
 fn of(parts: &Parts, signal: Signal) -> impl Iterator<Item = &Ledger> {
     parts.ledgers.iter().map(AsRef::as_ref).filter(move |ledger| ledger.signal() == signal)
 }
+
+/// The time that the SDK waits for the last collection of metrics.
+const SDK_PATIENCE: Duration = Duration::from_secs(5);
 
 /// The time that the SDK's threads need to return after their exports fail.
 const GRACE: Duration = Duration::from_millis(500);
