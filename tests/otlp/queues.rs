@@ -147,6 +147,37 @@ fn an_overflow_is_told() {
     assert_eq!(value(&received, "otel.sdk.processor.span.queue.capacity", &[processor]), Some(100));
 }
 
+/// The queue overflows while the receiver is away: it is told then, and when the receiver is back.
+#[test]
+fn an_overflow_during_an_outage_is_told() {
+    each_protocol(|protocol| {
+        let address = nowhere();
+        let url = format!("http://{address}");
+        let telemetry = telemetry(&[
+            (ENDPOINT, &url),
+            (PROTOCOL, protocol),
+            ("OTEL_BSP_MAX_QUEUE_SIZE", "100"),
+            ("OTEL_BSP_MAX_EXPORT_BATCH_SIZE", "10"),
+            ("OTEL_METRICS_EXPORTER", "none"),
+            ("OTEL_LOGS_EXPORTER", "none"),
+        ]);
+        spans(&telemetry, 100);
+        let shown = if protocol == "grpc" { url } else { format!("{url}/v1/traces") };
+        notes::wait_for(&format!("traces don't arrive at {shown}: connection refused"));
+        spans(&telemetry, 40);
+        let why = format!("because traces don't arrive at {shown}: connection refused");
+        notes::wait_for(&format!("Dropped 40 spans: the queue of 100 is full, {why}"));
+        let receiver = Receiver::start_at(address);
+        let notice = notes::wait_for(&format!("traces arrive at {shown} again"));
+        assert_eq!(
+            notice,
+            format!("traces arrive at {shown} again, 40 spans lost since the start")
+        );
+        receiver.wait_for("what fits", |received| received.spans().len() == 100);
+        assert_eq!(shutdown(&telemetry, 20_000), Ok(()), "{protocol}");
+    });
+}
+
 /// Several batches are under way at a time, so a receiver that needs time is no bottleneck.
 #[test]
 fn batches_are_sent_at_the_same_time() {

@@ -6,6 +6,7 @@
 use std::{
     collections::VecDeque,
     fmt, mem,
+    pin::pin,
     sync::{
         Arc, Mutex, MutexGuard, PoisonError,
         mpsc::{self, RecvTimeoutError, Sender},
@@ -22,7 +23,7 @@ use opentelemetry_sdk::{
 };
 use tokio::{
     runtime::Handle,
-    sync::{Notify, Semaphore},
+    sync::{Notify, OwnedSemaphorePermit, Semaphore},
     time::{self, MissedTickBehavior},
 };
 
@@ -152,7 +153,7 @@ async fn run<T: Batched>(
         };
         let flushes = mem::take(&mut shared.waiting().flushes);
         for _ in 0..shared.close_batch(is_due || !flushes.is_empty()) {
-            let Ok(permit) = Arc::clone(&permits).acquire_owned().await else { return };
+            let Some(permit) = permit(&permits, &shared.ledger).await else { return };
             let Some(batch) = shared.waiting().full.pop_front() else { break };
             let (sender, resource) = (Arc::clone(&sender), Arc::clone(&resource));
             tokio::spawn(async move {
@@ -168,6 +169,18 @@ async fn run<T: Batched>(
             // Once all permits are back, all exports have ended.
             let _all = permits.acquire_many(EXPORTS as u32).await;
             flushes.iter().for_each(|done| _ = done.send(()));
+        }
+    }
+}
+
+/// Waits until another export may run, and tells of overflows meanwhile.
+async fn permit(permits: &Arc<Semaphore>, ledger: &Ledger) -> Option<OwnedSemaphorePermit> {
+    let mut acquired = pin!(Arc::clone(permits).acquire_owned());
+    loop {
+        tokio::select! {
+            biased;
+            permit = &mut acquired => return permit.ok(),
+            () = time::sleep(OVERFLOW_CHECK) => ledger.tell_overflow(),
         }
     }
 }
@@ -210,6 +223,9 @@ impl LogProcessor for BatchQueue<ScopedRecord> {
 
 /// The exports of one signal that run at a time.
 const EXPORTS: usize = 4;
+
+/// The time after which an overflow is told at the latest.
+const OVERFLOW_CHECK: Duration = Duration::from_secs(1);
 
 /// The time that a flush without a deadline waits: the SDK's.
 const FLUSH_TIMEOUT: Duration = Duration::from_secs(5);

@@ -187,7 +187,7 @@ impl Ledger {
         let mut told = self.told();
         let was_told = told.outage.as_ref().is_some_and(|outage| outage.is_told);
         let recovery = was_told.then(|| {
-            told.tell_losses();
+            told.tell_all(self.overflowed());
             notices::recovered(&self.route, told.reported + told.reported_overflow)
         });
         let rejection = self.rejection(&mut told, items, rejected, answer);
@@ -218,14 +218,12 @@ impl Ledger {
     pub(super) fn delayed(&self, failure: &ExportFailure, lasted: Duration) {
         let mut told = self.told();
         let is_told = told.fail(failure);
-        let text = if is_told && told.untold() == 0 || lasted < NOTICE_DELAY {
-            None
-        } else if told.may_tell(Notice::Failure) {
-            let lost = told.tell_losses();
-            Some(notices::delayed(&self.route, failure, lost))
-        } else {
-            None
-        };
+        let is_news = !is_told || told.untold() > 0 || self.overflowed() > told.reported_overflow;
+        let is_due = is_news && lasted >= NOTICE_DELAY && told.may_tell(Notice::Failure);
+        let text = is_due.then(|| {
+            let lost = told.tell_all(self.overflowed());
+            notices::delayed(&self.route, failure, lost)
+        });
         drop(told);
         text.iter().for_each(|text| warn(text));
     }

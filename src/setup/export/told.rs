@@ -65,6 +65,13 @@ impl Told {
         untold
     }
 
+    /// Marks all losses and overflows as reported. Returns those that were not.
+    pub(super) fn tell_all(&mut self, overflowed: u64) -> u64 {
+        let overflow = overflowed - self.reported_overflow;
+        self.reported_overflow = overflowed;
+        self.tell_losses() + overflow
+    }
+
     /// A request succeeded: what was reported is old news.
     pub(super) fn succeed(&mut self) {
         self.outage = None;
