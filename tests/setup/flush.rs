@@ -71,7 +71,7 @@ fn what_waits_is_reported_and_kept() {
     assert_eq!(flush(&telemetry, LONG), Ok(()));
 }
 
-/// What a flush lost is reported once.
+/// A loss is reported by the flush in which it happens.
 #[test]
 fn what_is_lost_is_reported() {
     let receiver = Receiver::start();

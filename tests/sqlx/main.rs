@@ -2,7 +2,7 @@
 
 mod calls;
 mod cancelled;
-#[allow(dead_code)] // for the tests of the kernel
+#[allow(dead_code, reason = "the tests of the kernel use the rest")]
 #[path = "../database/support.rs"]
 mod database;
 mod failures;
@@ -14,7 +14,7 @@ mod inner;
 mod pools;
 #[path = "../debian/postgres.rs"]
 mod postgres;
-#[allow(dead_code)] // for the tests of resources
+#[allow(dead_code, reason = "the tests of resources use the rest")]
 #[path = "../resources/support.rs"]
 mod resources;
 mod storm;

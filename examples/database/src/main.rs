@@ -10,8 +10,8 @@
 //!
 //! ```text
 //! cd examples/database
-//! sqlite3 /tmp/songs.db < schema.sql
-//! DATABASE_URL=sqlite:///tmp/songs.db SQLX_OFFLINE_DIR=.sqlx cargo check
+//! sqlite3 songs.db < schema.sql
+//! DATABASE_URL=sqlite://songs.db SQLX_OFFLINE_DIR=.sqlx cargo check
 //! ```
 
 use std::time::Duration;

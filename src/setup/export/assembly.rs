@@ -135,25 +135,20 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         prometheus,
     };
     if !plan.is_disabled {
-        report_resources(plan, builder, &parts.meters);
+        // They are reported for as long as the provider lives.
+        #[cfg(feature = "process")]
+        if builder.has_process_metrics {
+            crate::resources::process(&parts.meters);
+        }
+        #[cfg(feature = "tokio")]
+        if let Some(runtime) = &plan.runtime {
+            crate::resources::runtime(&parts.meters, "main", runtime);
+        }
     } else {
         // A provider that is shut down returns no-op tracers, meters and loggers.
         let _ = (parts.tracers.shutdown(), parts.meters.shutdown(), parts.loggers.shutdown());
     }
     Ok(parts)
-}
-
-/// Reports the process and its runtime for as long as the provider lives.
-#[allow(unused_variables, reason = "each part is behind its feature")]
-fn report_resources(plan: &Plan, builder: &TelemetryBuilder, meters: &SdkMeterProvider) {
-    #[cfg(feature = "process")]
-    if builder.has_process_metrics {
-        crate::resources::process(meters);
-    }
-    #[cfg(feature = "tokio")]
-    if let Some(runtime) = &plan.runtime {
-        crate::resources::runtime(meters, "main", runtime);
-    }
 }
 
 /// Says what is in the way, and what to do.
