@@ -6,7 +6,7 @@ use std::{
         Mutex, MutexGuard, OnceLock, PoisonError,
         atomic::{AtomicBool, AtomicU64, Ordering::Relaxed},
     },
-    time::Duration,
+    time::{Duration, Instant},
 };
 
 use super::{
@@ -253,15 +253,21 @@ impl Ledger {
         }
     }
 
-    /// Tells of items that the full queue dropped since the last notice.
+    /// Tells of items that the full queue dropped since the last notice, [`OVERFLOW_DELAY`] after they were
+    /// first noticed.
     pub(crate) fn tell_overflow(&self) {
         let overflowed = self.overflowed();
         let mut told = self.told();
         let news = overflowed - told.reported_overflow;
-        if news == 0 || !told.may_tell(Notice::Overflow) {
+        if news == 0 {
+            return;
+        }
+        let noticed = *told.overflow_noticed.get_or_insert_with(Instant::now);
+        if noticed.elapsed() < OVERFLOW_DELAY || !told.may_tell(Notice::Overflow) {
             return;
         }
         told.reported_overflow = overflowed;
+        told.overflow_noticed = None;
         let failure = told.outage.as_ref().map(|outage| outage.failure.clone());
         drop(told);
         warn(&notices::overflow(&self.route, news, failure.as_ref()));
@@ -275,3 +281,7 @@ impl Ledger {
 /// The time after which the operator is told of an export that is retried. A busy receiver may need
 /// some seconds. A refusal is reported at once.
 const NOTICE_DELAY: Duration = Duration::from_secs(5);
+
+/// The time from the first dropped item to the notice, so that the notice counts the whole burst and not
+/// only its first items.
+const OVERFLOW_DELAY: Duration = Duration::from_secs(1);

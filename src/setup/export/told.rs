@@ -24,6 +24,8 @@ pub(super) struct Told {
     pub(super) was_failing: bool,
     /// Overflows that a notice has reported.
     pub(super) reported_overflow: u64,
+    /// The time at which overflows that no notice has reported were first noticed.
+    pub(super) overflow_noticed: Option<Instant>,
     /// The earliest times of the next notices about failures, rejections and overflows.
     pub(super) pauses: [Option<Instant>; 3],
 }
@@ -69,6 +71,7 @@ impl Told {
     pub(super) fn tell_all(&mut self, overflowed: u64) -> u64 {
         let overflow = overflowed - self.reported_overflow;
         self.reported_overflow = overflowed;
+        self.overflow_noticed = None;
         self.tell_losses() + overflow
     }
 
