@@ -48,9 +48,8 @@ use tower_telemetry::{
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder()
         .with_service_name("shop")
-        .with_metric_interval(Duration::from_secs(5))
         .with_console_by_default()
-        .with_log_lines(LogFormat::Json)
+        .with_log_lines(LogFormat::Auto)
         .with_prometheus()
         .build()?;
 

@@ -19,6 +19,8 @@
 
 mod attempts_layer;
 mod caller_context_layer;
+#[cfg(feature = "setup")]
+mod console;
 mod contain;
 mod convention;
 pub mod database;

@@ -8,7 +8,8 @@ use tracing_log::{AsLog, LogTracer, log};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
-    Levels, LogFormat, bridge, layer, teardown::NoSpansAtTeardown, without_export_failures,
+    Levels, LogFormat, TakeLine, bridge, layer, teardown::NoSpansAtTeardown,
+    without_export_failures,
 };
 use crate::stdout;
 
@@ -32,17 +33,32 @@ impl LogLines {
         self
     }
 
-    /// Installs the global subscriber, for `tracing` and for `log`.
+    /// Chooses a format for [`LogFormat::Auto`].
+    pub(crate) fn chosen(self, has_console: bool) -> Self {
+        Self { format: self.format.chosen(has_console), ..self }
+    }
+
+    /// Returns true if the lines are for a person.
+    pub(crate) fn are_pretty(&self) -> bool {
+        self.format == LogFormat::Pretty
+    }
+
+    /// Installs the global subscriber, for `tracing` and for `log`. Lines go to `console`, if it is given, and
+    /// otherwise to standard output.
     pub(crate) fn install(
         self,
         exported: Option<&SdkLoggerProvider>,
+        console: Option<TakeLine>,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let rejected = self.levels.rejected().to_vec();
         let subscriber = tracing_subscriber::registry()
             // Innermost, so that a span that another filter disables is not asked for again.
             .with(NoSpansAtTeardown)
             .with(exported.map(bridge))
-            .with(layer(self.format))
+            .with(match console {
+                Some(take) => super::console(take),
+                None => Box::new(layer(self.format)),
+            })
             .with(self.levels)
             .with(without_export_failures());
         tracing::subscriber::set_global_default(subscriber)?;

@@ -72,11 +72,7 @@ mod teardown;
 mod with_trace_context;
 mod writer;
 
-use std::{
-    env,
-    fmt::Debug,
-    io::{self, IsTerminal},
-};
+use std::fmt::Debug;
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
@@ -84,11 +80,10 @@ use tracing::Subscriber;
 use tracing_subscriber::{
     Layer,
     filter::{FilterFn, filter_fn},
-    fmt::{self, FormatEvent, FormatFields},
+    fmt::{self, FormatEvent, FormatFields, MakeWriter},
     registry::LookupSpan,
 };
 
-pub(crate) use self::lines::LogLines;
 pub use self::{
     format::LogFormat, json::JsonFormat, levels::Levels, pretty::PrettyFormat,
     with_trace_context::WithTraceContext, writer::Stdout,
@@ -96,7 +91,10 @@ pub use self::{
 use self::{
     format::WriteLine,
     teardown::{LinesAtTeardown, SkipAtTeardown},
+    writer::LineWriter,
 };
+pub(crate) use self::{lines::LogLines, writer::TakeLine};
+use crate::stdout::Colours;
 
 /// Writes JSON lines to standard output, each with the ids of the current span.
 pub fn json<S>() -> impl Layer<S> + Send + Sync + use<S>
@@ -119,11 +117,19 @@ pub fn layer<S>(format: LogFormat) -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    match format {
+    match format.chosen(false) {
         LogFormat::Json => layer_of(JsonFormat::new()),
         LogFormat::CustomJson(format) => layer_of(format),
-        LogFormat::Pretty => layer_of(PrettyFormat::new()),
+        LogFormat::Pretty | LogFormat::Auto => layer_of(PrettyFormat::new()),
     }
+}
+
+/// Passes lines for a terminal to a function, without their time and ids.
+fn console<S>(take: TakeLine) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    layer_to(PrettyFormat::for_console(), LineWriter(take))
 }
 
 fn layer_of<S, F>(format: F) -> Box<dyn Layer<S> + Send + Sync>
@@ -132,12 +138,21 @@ where
     F: FormatEvent<S, F> + for<'a> FormatFields<'a> + WriteLine,
     F: Clone + Debug + Send + Sync + 'static,
 {
-    let is_without_colour = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    layer_to(format, Stdout)
+}
+
+fn layer_to<S, F, W>(format: F, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    F: FormatEvent<S, F> + for<'a> FormatFields<'a> + WriteLine,
+    F: Clone + Debug + Send + Sync + 'static,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let layer = fmt::layer()
-        .with_ansi(io::stdout().is_terminal() && !is_without_colour)
+        .with_ansi(Colours::of_stdout().are_on())
         .fmt_fields(format.clone())
         .event_format(format.clone())
-        .with_writer(Stdout);
+        .with_writer(writer);
     Box::new(LinesAtTeardown { layer, format })
 }
 

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Subscriber,
     field::{Field, Visit},
 };
 use tracing_log::NormalizeEvent;
@@ -24,7 +24,7 @@ use super::{
     format::{WriteLine, is_metadata_of_log, sources},
     with_trace_context::Ids,
 };
-use crate::stdout::{Escape, Escaped, Style};
+use crate::stdout::{Colours, Escape, Escaped, Style};
 
 /// Text lines that end with the ids of the current span.
 ///
@@ -53,6 +53,7 @@ use crate::stdout::{Escape, Escaped, Style};
 #[derive(Debug, Clone, Default)]
 pub struct PrettyFormat {
     omits_time: bool,
+    omits_ids: bool,
 }
 
 impl PrettyFormat {
@@ -67,6 +68,11 @@ impl PrettyFormat {
         self.omits_time = true;
         self
     }
+
+    /// Omits the time and the ids, which the console knows.
+    pub(super) fn for_console() -> Self {
+        Self { omits_time: true, omits_ids: true }
+    }
 }
 
 impl WriteLine for PrettyFormat {
@@ -80,7 +86,7 @@ impl WriteLine for PrettyFormat {
     where
         S: for<'a> LookupSpan<'a>,
     {
-        let colours = Colours { is_on: is_coloured };
+        let colours = Colours::new(is_coloured);
         let of_log = event.normalized_metadata();
         let metadata = of_log.as_ref().unwrap_or_else(|| event.metadata());
         if !self.omits_time {
@@ -111,7 +117,9 @@ impl WriteLine for PrettyFormat {
             Fields { line, colours, is_first: false, is_log: of_log.is_some(), result: Ok(()) };
         event.record(&mut fields);
         fields.result?;
-        if let Some(Ids { trace, span, .. }) = Ids::current() {
+        if !self.omits_ids
+            && let Some(Ids { trace, span, .. }) = Ids::current()
+        {
             write!(line, " trace_id={trace} span_id={span}")?;
         }
         line.write_char('\n')
@@ -135,7 +143,7 @@ where
 
 impl FormatFields<'_> for PrettyFormat {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'_>, fields: R) -> fmt::Result {
-        let colours = Colours { is_on: writer.has_ansi_escapes() };
+        let colours = Colours::new(writer.has_ansi_escapes());
         let mut visitor =
             Fields { line: &mut writer, colours, is_first: true, is_log: false, result: Ok(()) };
         fields.record(&mut visitor);
@@ -206,43 +214,5 @@ impl fmt::Display for Sources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         sources(self.0).try_for_each(|source| write!(f, ", {source}"))
-    }
-}
-
-/// The escape sequences of a terminal, or empty strings.
-#[derive(Clone, Copy)]
-struct Colours {
-    is_on: bool,
-}
-
-impl Colours {
-    fn level(self, level: Level) -> &'static str {
-        self.code(match level {
-            Level::ERROR => "\u{1b}[31m",
-            Level::WARN => "\u{1b}[33m",
-            Level::INFO => "\u{1b}[32m",
-            Level::DEBUG => "\u{1b}[34m",
-            _ => "\u{1b}[35m",
-        })
-    }
-
-    fn bold(self) -> &'static str {
-        self.code("\u{1b}[1m")
-    }
-
-    fn dim(self) -> &'static str {
-        self.code("\u{1b}[2m")
-    }
-
-    fn italic(self) -> &'static str {
-        self.code("\u{1b}[3m")
-    }
-
-    fn end(self) -> &'static str {
-        self.code("\u{1b}[0m")
-    }
-
-    fn code(self, code: &'static str) -> &'static str {
-        if self.is_on { code } else { "" }
     }
 }

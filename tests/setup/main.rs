@@ -1,6 +1,7 @@
 //! Setup, delivery and shutdown, with a receiver of OTLP in this process.
 
 mod batches;
+mod console;
 mod delivery;
 mod end;
 mod environment;
@@ -9,6 +10,7 @@ mod flush;
 mod formats;
 mod lines;
 mod notices;
+mod printed;
 mod pull;
 mod serve;
 mod settings;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 25] = [
+const ROOT: [(&str, &[&str]); 26] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -23,6 +23,7 @@ const ROOT: [(&str, &[&str]); 25] = [
     ("attempts_layer", &["observe"]),
     ("caller_context_layer", &[]),
     ("request_body_layer", &["convention"]),
+    ("console", &["stdout"]),
     ("logs", &["stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
@@ -45,6 +46,7 @@ const ROOT: [(&str, &[&str]); 25] = [
     (
         "setup",
         &[
+            "console",
             "convention",
             "error_sources",
             "exemplars",

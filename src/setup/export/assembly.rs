@@ -1,5 +1,7 @@
 //! Starts what the plan asks for, and installs it for the process.
 
+#[cfg(feature = "logs")]
+use std::time::SystemTime;
 use std::{mem, sync::Arc};
 
 #[cfg(feature = "logs")]
@@ -16,8 +18,12 @@ use super::{
     exporter_metrics, ledger::Ledger, log_target::LogTarget, otlp::Phase, pipelines::Pipelines,
     private_runtime::PrivateRuntime,
 };
+#[cfg(feature = "logs")]
+use crate::console::{Console, Line};
 use crate::convention::emit;
 use crate::exemplars::{self, Exemplars};
+#[cfg(feature = "logs")]
+use crate::logs::TakeLine;
 #[cfg(feature = "prometheus")]
 use crate::pull::{PullReader, PullReaderBuilder};
 #[cfg(any(feature = "logs", feature = "prometheus"))]
@@ -36,6 +42,9 @@ pub(crate) struct Parts {
     /// Tells the exporters that the shutdown begins, and that it gives up.
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) runtime: Option<PrivateRuntime>,
+    /// Prints traces.
+    #[cfg(feature = "logs")]
+    console: Option<Console>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: crate::pull::MetricsService,
 }
@@ -51,7 +60,15 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
         let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
         let service = plan.resource.get(&Key::from_static_str("service.name"));
         let lines = lines.with_service_name(service.map(|name| name.to_string()));
-        lines.install(exported).map_err(|_| SetupError::setting("with_log_lines", OCCUPIED))?;
+        let console = parts.console.clone().map(|console| -> TakeLine {
+            Arc::new(move |span, text| {
+                let (time, text) = (SystemTime::now(), text.to_owned());
+                console.line(Line { span, time, text });
+            })
+        });
+        lines
+            .install(exported, console)
+            .map_err(|_| SetupError::setting("with_log_lines", OCCUPIED))?;
     }
     if builder.is_global {
         if !plan.is_disabled {
@@ -90,8 +107,14 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         .with_log_processor(LogTarget);
 
     let (phase, phases) = watch::channel(Phase::Running);
-    let mut pipelines =
-        Pipelines { plan, runtime: None, ledgers: Vec::new(), phase: phases, exemplars };
+    let mut pipelines = Pipelines {
+        plan,
+        runtime: None,
+        ledgers: Vec::new(),
+        phase: phases,
+        exemplars,
+        console: None,
+    };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::pull::MetricsService::default();
     if !plan.is_disabled {
@@ -117,6 +140,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             }
         }
     }
+    #[cfg(feature = "logs")]
+    let console = pipelines.console.take().filter(|_| plan.shows_lines_in_traces());
     let Pipelines { runtime, ledgers, .. } = pipelines;
     // The meters first, because the other providers measure themselves.
     let meters = meters.build();
@@ -131,6 +156,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             .is_some_and(|temporality| temporality != Temporality::Cumulative),
         phase,
         runtime,
+        #[cfg(feature = "logs")]
+        console,
         #[cfg(feature = "prometheus")]
         prometheus,
     };

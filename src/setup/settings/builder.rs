@@ -158,7 +158,7 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Sets how often metrics are exported. Default: every 60 seconds.
+    /// Sets how often metrics are exported. Default: every 60 seconds, and every 5 seconds to the console.
     pub fn with_metric_interval(mut self, interval: Duration) -> Self {
         self.metric_interval = Some(interval);
         self
