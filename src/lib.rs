@@ -24,6 +24,8 @@ mod console;
 mod contain;
 mod convention;
 pub mod database;
+#[cfg(feature = "setup")]
+mod digest;
 mod end;
 mod error_sources;
 mod exemplars;
@@ -48,6 +50,8 @@ mod span;
 mod stdout;
 mod telemetry;
 mod traceparent;
+#[cfg(feature = "viewer")]
+pub mod viewer;
 
 /// Runs the example of the page.
 #[cfg(all(doctest, feature = "prometheus"))]

@@ -1,12 +1,10 @@
 //! The console: traces as trees and metrics as a table, on standard output, for a developer.
 //!
 //! It is bounded and never blocks: [`stdout`] queues the text, and
-//! [`open_traces`] limits what it holds and how many trees a second it prints.
+//! [`pacing`] limits how many trees a second it prints.
 
-mod open_traces;
-mod percentile;
+mod pacing;
 mod record;
-mod series;
 mod table;
 mod tree;
 
@@ -28,7 +26,7 @@ use opentelemetry_sdk::{
 };
 
 use self::{
-    open_traces::{OpenTraces, Printable},
+    pacing::{Pacing, Printable},
     table::Table,
 };
 use crate::stdout::{self, Colours};
@@ -45,7 +43,7 @@ struct State {
     colours: Colours,
     /// Metrics of this scope are in the table, or of no use to a reader.
     own_scope: InstrumentationScope,
-    traces: Mutex<OpenTraces>,
+    traces: Mutex<Pacing>,
     table: Mutex<Table>,
 }
 
@@ -102,7 +100,7 @@ impl Console {
         }
     }
 
-    fn traces(&self) -> MutexGuard<'_, OpenTraces> {
+    fn traces(&self) -> MutexGuard<'_, Pacing> {
         self.0.traces.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }

@@ -16,12 +16,11 @@ use std::{
 use opentelemetry::{InstrumentationScope, KeyValue};
 use opentelemetry_sdk::metrics::data::{Metric, ResourceMetrics};
 
-use super::{
-    percentile::Buckets,
-    series::{self, Point},
-    tree::shown,
+use super::tree::shown;
+use crate::{
+    digest::{self, Buckets, Operation, Point},
+    stdout::{Colours, Escaped},
 };
-use crate::stdout::{Colours, Escaped};
 
 /// The table as it was printed last.
 #[derive(Debug, Default)]
@@ -76,23 +75,25 @@ impl Table {
 impl Content {
     fn add(&mut self, metric: &Metric, is_own: bool) {
         let name = metric.name();
-        series::visit(metric, |attributes, point| match (operation(name, attributes), point) {
-            (Some(label), Point::Histogram { count, bounds, counts, range, .. }) => {
-                let row = self.rows.entry(label).or_default();
-                row.count += count;
-                if series::text(attributes, "error.type").is_some() {
-                    row.errors += count;
+        digest::visit(metric, |attributes, point| {
+            match (Operation::of_point(name, attributes), point) {
+                (Some(operation), Point::Histogram { count, bounds, counts, range, .. }) => {
+                    let row = self.rows.entry(row(&operation)).or_default();
+                    row.count += count;
+                    if attributes.iter().any(|pair| pair.key.as_str() == "error.type") {
+                        row.errors += count;
+                    }
+                    row.buckets.add(bounds, counts.into_iter(), range);
                 }
-                row.buckets.add(bounds, counts.into_iter(), range);
-            }
-            (_, Point::Value(value)) if name == "http.server.active_requests" => {
-                *self.active.get_or_insert_default() += value;
-            }
-            // The other metrics of this crate are about resources, which change all the time.
-            _ if is_own => {}
-            (_, point) => {
-                let value = point.shown(metric.unit());
-                self.others.insert(labelled(name, attributes), value);
+                (_, Point::Value(value)) if name == "http.server.active_requests" => {
+                    *self.active.get_or_insert_default() += value;
+                }
+                // The other metrics of this crate are about resources, which change all the time.
+                _ if is_own => {}
+                (_, point) => {
+                    let value = value(&point, metric.unit());
+                    self.others.insert(labelled(name, attributes), value);
+                }
             }
         });
     }
@@ -130,16 +131,15 @@ impl Content {
     }
 }
 
-impl Point {
-    fn shown(&self, unit: &str) -> String {
-        // `{request}` is an annotation and no unit.
-        let unit = if unit.starts_with('{') { "" } else { unit };
-        match self {
-            Self::Value(value) => format!("{value} {unit}").trim_end().to_owned(),
-            Self::Histogram { count, sum, .. } => {
-                let mean = sum / (*count).max(1) as f64;
-                format!("{count}, mean {mean:.3} {unit}").trim_end().to_owned()
-            }
+/// Returns the text of a data point.
+fn value(point: &Point, unit: &str) -> String {
+    // `{request}` is an annotation and no unit.
+    let unit = if unit.starts_with('{') { "" } else { unit };
+    match point {
+        Point::Value(value) => format!("{value} {unit}").trim_end().to_owned(),
+        Point::Histogram { count, sum, .. } => {
+            let mean = sum / (*count).max(1) as f64;
+            format!("{count}, mean {mean:.3} {unit}").trim_end().to_owned()
         }
     }
 }
@@ -153,27 +153,9 @@ impl Row {
     }
 }
 
-/// Returns the row of a histogram of durations.
-fn operation(metric: &str, attributes: &[&KeyValue]) -> Option<String> {
-    let text = |key| series::text(attributes, key);
-    let words = |words: &[Option<String>]| {
-        Vec::from_iter(words.iter().flatten().map(String::as_str)).join(" ")
-    };
-    Some(match metric {
-        "http.server.request.duration" => words(&[text("http.request.method"), text("http.route")]),
-        "rpc.server.call.duration" => words(&[text("rpc.method")]),
-        "http.client.request.duration" => {
-            let port = text("server.port").map(|port| format!(":{port}")).unwrap_or_default();
-            let server = text("server.address").map(|address| format!("{address}{port}"));
-            format!("→ {}", words(&[text("http.request.method"), text("url.template"), server]))
-        }
-        "rpc.client.call.duration" => format!("→ {}", words(&[text("rpc.method")])),
-        "db.client.operation.duration" => {
-            let summary = text("db.query.summary").or_else(|| text("db.operation.name"));
-            format!("→ {}", words(&[text("db.system.name"), summary]))
-        }
-        _ => return None,
-    })
+/// Returns the label of a row.
+fn row(operation: &Operation) -> String {
+    if operation.is_outbound() { format!("→ {}", operation.name) } else { operation.name.clone() }
 }
 
 fn labelled(name: &str, attributes: &[&KeyValue]) -> String {

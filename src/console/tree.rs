@@ -21,9 +21,12 @@ use opentelemetry_sdk::trace::SpanData;
 
 use super::{
     Line,
-    open_traces::{Printable, Skipped, Trace, is_failed},
+    pacing::{Printable, Skipped},
 };
-use crate::stdout::{Colours, Escaped};
+use crate::{
+    digest::{Trace, is_failed},
+    stdout::{Colours, Escaped},
+};
 
 /// Returns the text of everything that is to be printed.
 pub(super) fn render(printable: Printable, colours: Colours) -> String {
@@ -48,7 +51,7 @@ fn write_all(text: &mut String, printable: &Printable, colours: Colours) -> fmt:
     printable.traces.iter().try_for_each(|trace| write_trace(text, trace, colours))
 }
 
-fn write_trace(text: &mut String, trace: &Trace, colours: Colours) -> fmt::Result {
+fn write_trace(text: &mut String, trace: &Trace<Line>, colours: Colours) -> fmt::Result {
     let tree = Tree::new(trace, colours);
     tree.roots().iter().try_for_each(|root| tree.write_span(text, root, Indent::default()))?;
     if trace.left_out > 0 {
@@ -74,7 +77,7 @@ struct Indent {
 }
 
 impl<'a> Tree<'a> {
-    fn new(trace: &'a Trace, colours: Colours) -> Self {
+    fn new(trace: &'a Trace<Line>, colours: Colours) -> Self {
         let mut children: HashMap<_, Vec<_>> = HashMap::new();
         for span in &trace.spans {
             children.entry(span.parent_span_id).or_default().push(span);

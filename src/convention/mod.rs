@@ -20,7 +20,7 @@ pub(crate) mod instruments;
 pub(crate) mod labels;
 pub(crate) mod names;
 pub(crate) mod options;
-mod parties;
+pub(crate) mod parties;
 mod protocol;
 pub(crate) mod read;
 mod request_body;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 26] = [
+const ROOT: [(&str, &[&str]); 28] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -23,7 +23,9 @@ const ROOT: [(&str, &[&str]); 26] = [
     ("attempts_layer", &["observe"]),
     ("caller_context_layer", &[]),
     ("request_body_layer", &["convention"]),
-    ("console", &["stdout"]),
+    ("digest", &[]),
+    ("console", &["digest", "stdout"]),
+    ("viewer", &["convention", "digest", "percent"]),
     ("logs", &["stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
@@ -56,6 +58,7 @@ const ROOT: [(&str, &[&str]); 26] = [
             "pull",
             "resources",
             "stdout",
+            "viewer",
         ],
     ),
 ];

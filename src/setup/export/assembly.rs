@@ -30,6 +30,8 @@ use crate::pull::{PullReader, PullReaderBuilder};
 use crate::setup::settings::Exporter;
 use crate::setup::settings::{Plan, Propagator, SetupError, Signal, TelemetryBuilder};
 use crate::stdout::warn;
+#[cfg(feature = "viewer")]
+use crate::viewer::Viewer;
 
 /// Running telemetry.
 #[derive(Debug)]
@@ -47,6 +49,8 @@ pub(crate) struct Parts {
     console: Option<Console>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: crate::pull::MetricsService,
+    #[cfg(feature = "viewer")]
+    pub(crate) viewer: crate::viewer::ViewerService,
 }
 
 pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
@@ -56,7 +60,11 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
 
     #[cfg(feature = "logs")]
     if let Some(lines) = plan.log_lines.take() {
-        let is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
+        let mut is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
+        #[cfg(feature = "viewer")]
+        {
+            is_exported |= builder.has_viewer;
+        }
         let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
         let service = plan.resource.get(&Key::from_static_str("service.name"));
         let lines = lines.with_service_name(service.map(|name| name.to_string()));
@@ -117,6 +125,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::pull::MetricsService::default();
+    #[cfg(feature = "viewer")]
+    let mut viewer = crate::viewer::ViewerService::default();
     if !plan.is_disabled {
         for exporter in plan.exporters.get(Signal::Metrics) {
             meters = pipelines.metrics(*exporter, meters)?;
@@ -126,6 +136,14 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         }
         for exporter in plan.exporters.get(Signal::Logs) {
             loggers = pipelines.logs(*exporter, loggers)?;
+        }
+        #[cfg(feature = "viewer")]
+        if builder.has_viewer {
+            let own = Viewer::new(plan.resource.clone());
+            tracers = tracers.with_span_processor(own.clone());
+            loggers = loggers.with_log_processor(own.clone());
+            meters = meters.with_reader(own.reader());
+            viewer = own.service();
         }
         #[cfg(feature = "prometheus")]
         {
@@ -160,6 +178,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         console,
         #[cfg(feature = "prometheus")]
         prometheus,
+        #[cfg(feature = "viewer")]
+        viewer,
     };
     if !plan.is_disabled {
         // They are reported for as long as the provider lives.

@@ -40,6 +40,8 @@ pub struct Telemetry {
     loggers: SdkLoggerProvider,
     #[cfg(feature = "prometheus")]
     prometheus: crate::pull::MetricsService,
+    #[cfg(feature = "viewer")]
+    viewer: crate::viewer::ViewerService,
     state: Mutex<State>,
     outcome: watch::Sender<Option<Result<(), Undelivered>>>,
     /// Set when `shutdown` has returned the outcome to a caller.
@@ -83,6 +85,8 @@ impl Telemetry {
             loggers: parts.loggers.clone(),
             #[cfg(feature = "prometheus")]
             prometheus: parts.prometheus.clone(),
+            #[cfg(feature = "viewer")]
+            viewer: parts.viewer.clone(),
             state: Mutex::new(State::Running(Box::new(parts))),
             outcome: watch::Sender::new(None),
             is_reported: AtomicBool::new(false),
@@ -114,6 +118,13 @@ impl Telemetry {
     #[cfg(feature = "prometheus")]
     pub fn prometheus(&self) -> crate::pull::MetricsService {
         self.prometheus.clone()
+    }
+
+    /// Returns the service of the [viewer](crate::viewer). It answers 404 if
+    /// [`with_viewer`](TelemetryBuilder::with_viewer) was not called.
+    #[cfg(feature = "viewer")]
+    pub fn viewer(&self) -> crate::viewer::ViewerService {
+        self.viewer.clone()
     }
 
     /// Delivers what is queued, and shuts telemetry down.

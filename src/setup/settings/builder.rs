@@ -43,6 +43,8 @@ pub struct TelemetryBuilder {
     pub(crate) attributes: Vec<KeyValue>,
     pub(crate) exporters: BySignal<Option<Vec<Exporter>>>,
     pub(crate) console_by_default: bool,
+    #[cfg(feature = "viewer")]
+    pub(crate) has_viewer: bool,
     pub(crate) otlp: Otlp,
     pub(crate) signal_otlp: BySignal<Otlp>,
     pub(crate) sampler: Option<Box<dyn ShouldSample>>,
@@ -68,6 +70,8 @@ impl TelemetryBuilder {
             attributes: Vec::new(),
             exporters: BySignal::default(),
             console_by_default: false,
+            #[cfg(feature = "viewer")]
+            has_viewer: false,
             otlp: Otlp::new(),
             signal_otlp: BySignal::default(),
             sampler: None,
@@ -127,6 +131,17 @@ impl TelemetryBuilder {
     /// still checked.
     pub fn with_console_by_default(mut self) -> Self {
         self.console_by_default = true;
+        self
+    }
+
+    /// Holds the latest traces, log lines and metrics in memory, for the pages of
+    /// [`Telemetry::viewer`](crate::Telemetry::viewer), in addition to exporters. Default: off.
+    ///
+    /// See [`viewer`](crate::viewer) for the limits. Log lines are those of the logger provider:
+    /// [`with_log_lines`](Self::with_log_lines) connects it to `tracing`, or a [bridge](crate::logs::bridge) of your own.
+    #[cfg(feature = "viewer")]
+    pub fn with_viewer(mut self) -> Self {
+        self.has_viewer = true;
         self
     }
 

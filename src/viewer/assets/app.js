@@ -1,3 +1,4 @@
+<<<<<<< HEAD
 // The frame of the page: which view is shown, the poll once a second, theme and keyboard.
 
 const here = (name) => import(new URL(`?${name}`, import.meta.url));
@@ -198,3 +199,6 @@ addEventListener("keydown", onKey);
 document.addEventListener("visibilitychange", () => !document.hidden && !isPaused && refresh());
 setTheme(THEMES.find((theme) => theme === storedTheme()) ?? "system");
 show();
+=======
+
+>>>>>>> main

@@ -57,7 +57,7 @@ export class Histogram {
 
   #update(group, { bucket, index, range }) {
     const base = this.isLarge ? this.height - 20 : this.height - 1;
-    const top = this.isLarge ? 34 : 5;
+    const top = this.isLarge ? 34 : 8;
     const height = bucket.count ? Math.max(1.5, (base - top) * Math.sqrt(bucket.count / this.largest)) : 0;
     const left = index * this.step;
     const gap = this.isLarge ? 4 : 1;
@@ -93,9 +93,10 @@ export class Sparkline {
   constructor(width, height, label, format = rate) {
     Object.assign(this, { width, height, label, format });
     this.title = svg("title");
+    this.base = svg("path.base", { d: `M0 ${height - 0.5}H${width}` });
     this.area = svg("path.area");
     this.line = svg("path.line");
-    this.element = svg("svg.sparkline", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", preserveAspectRatio: "none" }, this.title, this.area, this.line);
+    this.element = svg("svg.sparkline", { viewBox: `0 0 ${width} ${height}`, width, height, role: "img", preserveAspectRatio: "none" }, this.title, this.base, this.area, this.line);
   }
 
   update({ points }) {

@@ -54,6 +54,7 @@ export function trace({ argument: id = "", query, state, setQuery }) {
       const found = await api("trace", { id }, signal);
       const size = ({ spans, lines, is_open, left_out }) => `${spans.length} ${lines.length} ${is_open} ${left_out}`;
       if (current && size(current) === size(found)) return;
+      found.lines.sort((a, b) => a.time - b.time || a.seq - b.seq);
       current = found;
       isGone = false;
     } catch (error) {

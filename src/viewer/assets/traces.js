@@ -46,7 +46,7 @@ function createRow(trace) {
   row.lines = el("td.number");
   row.append(
     el("td.time", {}, timeOfDay(trace.start)),
-    el("th", { scope: "row" }, el("span.tag", {}, trace.kind), " ", row.link, " ", row.open),
+    el("th", { scope: "row" }, el("div.name", {}, el("span.tag", {}, trace.kind), row.link, row.open)),
     row.status,
     el("td.number.duration", {}, row.bar, row.duration),
     row.spans,

@@ -42,9 +42,8 @@ export class Waterfall {
     Object.assign(this, { onSpan, onLine });
     this.table = table("Spans", ["Span", "", ["Duration", "number"]]);
     this.table.className = "waterfall";
-    this.axis = this.table.tHead.rows[0].cells[1];
-    this.axis.classList.add("axis");
-    this.axis.setAttribute("aria-label", "Time");
+    this.axis = el("div.axis");
+    this.table.tHead.rows[0].cells[1].append(el("span.hidden", {}, "Time"), this.axis);
     this.element = el("div.scroll", {}, this.table);
   }
 
@@ -55,7 +54,7 @@ export class Waterfall {
     this.#updateAxis(total);
     const lines = Map.groupBy(trace.lines, (line) => line.span);
     patch(this.table.tBodies[0], tree(trace.spans), ({ span }) => span.id, (row) => this.#createRow(row), (node, { span, depth }) => {
-      node.button.style.paddingInlineStart = `${Math.min(depth, DEEPEST_INDENT) * 14 + 6}px`;
+      node.button.style.paddingInlineStart = `${Math.min(depth, DEEPEST_INDENT) * 14 + 12}px`;
       const width = ((span.duration * 1000) / total) * 100;
       node.bar.style.left = this.at(span.start);
       node.bar.style.width = `${Math.min(100, width)}%`;

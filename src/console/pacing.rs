@@ -1,35 +1,28 @@
-//! Traces that have begun and not ended in this process.
+//! What is printed now, and what has to wait or is left out.
 
 use std::{
-    collections::HashMap,
     mem,
     time::{Duration, Instant},
 };
 
-use opentelemetry::trace::{Status, TraceId};
+use opentelemetry::trace::TraceId;
 use opentelemetry_sdk::trace::SpanData;
 
 use super::Line;
+use crate::digest::{self, Ended, OpenTraces};
 
-/// Collects the spans and lines of each trace until none of its spans is open.
+type Trace = digest::Trace<Line>;
+
+/// Traces that are open, and the number of those that were printed in this second.
 #[derive(Debug, Default)]
-pub(super) struct OpenTraces {
-    open: HashMap<TraceId, Trace>,
+pub(super) struct Pacing {
+    open: OpenTraces<Line>,
     /// When [`late_lines`](Self::late_lines) has looked last.
     looked: Option<Instant>,
-    pace: Pace,
-}
-
-/// A trace, or the part of it that this process has seen.
-#[derive(Debug)]
-pub(super) struct Trace {
-    began: Instant,
-    /// Spans that have started and not ended.
-    open_spans: usize,
-    pub(super) spans: Vec<SpanData>,
-    pub(super) lines: Vec<Line>,
-    /// Spans and lines beyond [`MOST_ITEMS`].
-    pub(super) left_out: usize,
+    second: Option<Instant>,
+    /// Traces that were printed in this second.
+    printed: usize,
+    skipped: Skipped,
 }
 
 /// Text to print, in this order.
@@ -49,43 +42,32 @@ pub(super) struct Skipped {
     pub(super) failed: usize,
 }
 
-impl OpenTraces {
+impl Pacing {
     /// A span has started.
     pub(super) fn start(&mut self, trace: TraceId) {
-        if self.open.len() < MOST_TRACES || self.open.contains_key(&trace) {
-            self.open.entry(trace).or_insert_with(Trace::new).open_spans += 1;
-        }
+        self.open.start(trace);
     }
 
     /// A span has ended.
     pub(super) fn end(&mut self, span: SpanData) -> Printable {
-        let id = span.span_context.trace_id();
-        let Some(trace) = self.open.get_mut(&id) else {
-            // It began when too many traces were open.
-            self.pace.skipped.count(&span);
-            return Printable::default();
-        };
-        trace.open_spans = trace.open_spans.saturating_sub(1);
-        if trace.has_room() {
-            trace.spans.push(span);
+        match self.open.end(span) {
+            Ended::Open => Printable::default(),
+            Ended::Complete(trace) => {
+                Printable { lines: self.late_lines(), ..self.admit(Some(trace)) }
+            }
+            Ended::Untracked { is_failed } => {
+                self.skipped.count(is_failed);
+                Printable::default()
+            }
         }
-        if trace.open_spans > 0 {
-            return Printable::default();
-        }
-        let trace = self.open.remove(&id);
-        let mut printable = self.pace.admit(trace);
-        printable.lines = self.late_lines();
-        printable
     }
 
     /// A line was written. It waits for the end of its trace, for [`PATIENCE`] at most.
     pub(super) fn line(&mut self, line: Line) -> Printable {
-        let trace = line.span.and_then(|(trace, _)| self.open.get_mut(&trace));
+        let trace = line.span.and_then(|(trace, _)| self.open.get_mut(trace));
         let live = match trace {
             Some(trace) if trace.began.elapsed() < PATIENCE => {
-                if trace.has_room() {
-                    trace.lines.push(line);
-                }
+                trace.add(line);
                 None
             }
             _ => Some(line),
@@ -97,15 +79,15 @@ impl OpenTraces {
 
     /// Returns what has waited for too long.
     pub(super) fn release(&mut self) -> Printable {
-        Printable { lines: self.late_lines(), ..self.pace.admit(None) }
+        Printable { lines: self.late_lines(), ..self.admit(None) }
     }
 
     /// Returns everything.
     pub(super) fn drain(&mut self) -> Printable {
-        let mut traces = Vec::from_iter(self.open.drain().map(|(_, trace)| trace));
+        let mut traces = Vec::from_iter(self.open.drain());
         let lines = traces.iter_mut().flat_map(|trace| mem::take(&mut trace.lines)).collect();
         traces.retain(|trace| !trace.spans.is_empty());
-        Printable { lines, skipped: mem::take(&mut self.pace.skipped), traces }
+        Printable { lines, skipped: mem::take(&mut self.skipped), traces }
     }
 
     /// Takes the lines of traces that have been open for longer than [`PATIENCE`].
@@ -119,43 +101,7 @@ impl OpenTraces {
         lines.sort_by_key(|line| line.time);
         lines
     }
-}
 
-impl Trace {
-    fn new() -> Self {
-        Self {
-            began: Instant::now(),
-            open_spans: 0,
-            spans: Vec::new(),
-            lines: Vec::new(),
-            left_out: 0,
-        }
-    }
-
-    /// Returns true if another item may be added. Otherwise counts it.
-    fn has_room(&mut self) -> bool {
-        let has_room = self.spans.len() + self.lines.len() < MOST_ITEMS;
-        self.left_out += usize::from(!has_room);
-        has_room
-    }
-}
-
-impl Skipped {
-    fn count(&mut self, span: &SpanData) {
-        self.failed += usize::from(is_failed(span));
-        self.traces += 1;
-    }
-}
-
-/// Limits how many traces are printed in a second.
-#[derive(Debug, Default)]
-struct Pace {
-    second: Option<Instant>,
-    printed: usize,
-    skipped: Skipped,
-}
-
-impl Pace {
     /// Returns a trace, if it may be printed now, after the number of those that were not.
     fn admit(&mut self, trace: Option<Trace>) -> Printable {
         if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
@@ -168,26 +114,22 @@ impl Pace {
             return Printable { skipped, traces: Vec::from_iter(trace), ..Printable::default() };
         }
         if let Some(trace) = trace {
-            self.skipped.traces += 1;
-            self.skipped.failed += usize::from(trace.spans.iter().any(is_failed));
+            self.skipped.count(trace.spans.iter().any(digest::is_failed));
         }
         Printable::default()
     }
 }
 
-pub(super) fn is_failed(span: &SpanData) -> bool {
-    matches!(span.status, Status::Error { .. })
+impl Skipped {
+    fn count(&mut self, is_failed: bool) {
+        self.traces += 1;
+        self.failed += usize::from(is_failed);
+    }
 }
 
 /// The time that a line waits for the end of its trace. The lines of a request that hangs must not wait
 /// until it ends.
 const PATIENCE: Duration = Duration::from_secs(1);
-
-/// The traces that are collected at a time.
-const MOST_TRACES: usize = 1000;
-
-/// The spans and lines of one trace.
-const MOST_ITEMS: usize = 200;
 
 /// More than a person can read.
 const MOST_PER_SECOND: usize = 20;

@@ -2,7 +2,7 @@
 
 /// Bucket counts of series that are shown in one row.
 #[derive(Debug, Default, Clone)]
-pub(super) struct Buckets {
+pub(crate) struct Buckets {
     bounds: Vec<f64>,
     counts: Vec<u64>,
     min: Option<f64>,
@@ -11,7 +11,7 @@ pub(super) struct Buckets {
 
 impl Buckets {
     /// Adds the buckets of a series. Other boundaries than before leave the row without percentiles.
-    pub(super) fn add(
+    pub(crate) fn add(
         &mut self,
         bounds: Vec<f64>,
         counts: impl Iterator<Item = u64>,
@@ -28,8 +28,15 @@ impl Buckets {
         self.max = [self.max, range.1].into_iter().flatten().reduce(f64::max);
     }
 
+    /// Returns the upper boundary and the count of each bucket. The last one has no boundary.
+    #[cfg(feature = "viewer")]
+    pub(crate) fn iter(&self) -> impl Iterator<Item = (Option<f64>, u64)> {
+        let bounds = self.bounds.iter().copied().map(Some).chain([None]);
+        bounds.zip(self.counts.iter().copied())
+    }
+
     /// Returns the value below which a part of all measurements lies, by linear interpolation within its bucket.
-    pub(super) fn percentile(&self, part: f64) -> Option<f64> {
+    pub(crate) fn percentile(&self, part: f64) -> Option<f64> {
         let total: u64 = self.counts.iter().sum();
         let rank = part * total as f64;
         let mut before = 0;

@@ -1,10 +1,10 @@
-//! The data points of the SDK, by what the table needs of them.
+//! The data points of the SDK, whatever their number type.
 
-use opentelemetry::{KeyValue, Value};
+use opentelemetry::KeyValue;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData};
 
 /// Visits the data points of a metric.
-pub(super) fn visit(metric: &Metric, mut visit: impl FnMut(&[&KeyValue], Point)) {
+pub(crate) fn visit(metric: &Metric, mut visit: impl FnMut(&[&KeyValue], Point)) {
     match metric.data() {
         AggregatedMetrics::F64(data) => points(data, &mut visit),
         AggregatedMetrics::U64(data) => points(data, &mut visit),
@@ -13,7 +13,7 @@ pub(super) fn visit(metric: &Metric, mut visit: impl FnMut(&[&KeyValue], Point))
 }
 
 /// A data point.
-pub(super) enum Point {
+pub(crate) enum Point {
     Value(f64),
     Histogram {
         count: u64,
@@ -22,15 +22,6 @@ pub(super) enum Point {
         counts: Vec<u64>,
         range: (Option<f64>, Option<f64>),
     },
-}
-
-/// Returns an attribute as text.
-pub(super) fn text(attributes: &[&KeyValue], key: &str) -> Option<String> {
-    let pair = attributes.iter().find(|pair| pair.key.as_str() == key)?;
-    Some(match &pair.value {
-        Value::String(text) => text.to_string(),
-        other => other.to_string(),
-    })
 }
 
 fn points<T: Number>(data: &MetricData<T>, visit: &mut impl FnMut(&[&KeyValue], Point)) {
