@@ -1,4 +1,3 @@
-<<<<<<< HEAD
 // The frame of the page: which view is shown, the poll once a second, theme and keyboard.
 
 const here = (name) => import(new URL(`?${name}`, import.meta.url));
@@ -36,7 +35,7 @@ function show() {
   const left = state.hash;
   if (name !== undefined && name !== "trace") state.from = left;
   state.hash = location.hash || "#/";
-  name = wanted in views ? wanted : "";
+  name = Object.hasOwn(views, wanted) ? wanted : "";
   view?.leave?.();
   view = views[name]({ argument: decode(argument), query: new URLSearchParams(query), state, setQuery, refresh });
   view.left = left;
@@ -199,6 +198,3 @@ addEventListener("keydown", onKey);
 document.addEventListener("visibilitychange", () => !document.hidden && !isPaused && refresh());
 setTheme(THEMES.find((theme) => theme === storedTheme()) ?? "system");
 show();
-=======
-
->>>>>>> main

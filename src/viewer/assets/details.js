@@ -5,8 +5,8 @@ const { el, copyButton } = await here("dom.js");
 const { view } = await here("api.js");
 const { attributeText, beginning, duration, plural, printable, short, timeOfDay } = await here("format.js");
 
-/** The panel of `span`. `operation` is its key, if the span belongs to one. */
-export function details(span, { start, lines, operation, onSpan, onLine }) {
+/** The panel of `span`. */
+export function details(span, { start, lines, onSpan, onLine }) {
   const after = (time) => `+${duration((time - start) / 1000)}`;
   return [
     el("h2.value", { id: "details-title" }, printable(span.name) || "(no name)"),
@@ -18,7 +18,7 @@ export function details(span, { start, lines, operation, onSpan, onLine }) {
       ["Duration", duration(span.duration)],
       ["Span id", el("span", {}, el("code", {}, span.id), " ", copyButton(span.id, "Copy the span's id"))],
       ["Parent", parent(span, onSpan)],
-      ["Operation", operation && el("a.value", { href: view("route", operation) }, printable(operation))],
+      ["Operation", span.operation && el("a.value", { href: view("route", span.operation) }, printable(span.operation))],
       ["Scope", el("span.value", {}, printable(span.scope))],
     ]),
     ...section("Attributes", Object.keys(span.attributes).length, attributes(span.attributes), span.dropped ? el("p.note", {}, `${plural(span.dropped, "attribute")}, events or links were dropped by the limits of the SDK.`) : null),

@@ -44,14 +44,14 @@ export function timeOfDay(milliseconds) {
 export const plural = (value, singular) => `${count(value)} ${singular}${value === 1 ? "" : "s"}`;
 
 /** The value of an attribute, as text. */
-export const attributeText = (value) => printable(typeof value === "string" ? value : JSON.stringify(value));
+export const attributeText = (value) => printable(typeof value === "object" ? JSON.stringify(value) : value);
 
 /**
  * Shows characters that are invisible, or that change the direction of the text around them. Line feeds and
- * tabs stay.
+ * tabs stay. A missing text is empty.
  */
 export function printable(text) {
-  return text.replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
+  return String(text ?? "").replace(/[\u0000-\u0008\u000b-\u001f\u007f-\u009f\u061c\u200b-\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g,
     (c) => `‹U+${c.charCodeAt(0).toString(16).toUpperCase().padStart(4, "0")}›`);
 }
 

@@ -39,14 +39,10 @@ export function logs({ query, setQuery }) {
   async function refresh(_overview, signal) {
     const answer = await api("logs", { after: next, ...filters(), limit: LIMIT }, signal);
     if (answer.missed) note(`${plural(answer.missed, "line")} left the memory before this page asked for them`);
-    // After a restart of the service the numbers begin again.
+    // The service answers with the latest lines: those before them are left out.
+    else if (next !== undefined && answer.lines.length === LIMIT) note("Some lines are left out, because the service writes faster than anyone reads");
     next = answer.next;
     append(answer.lines);
-    // The service writes faster than this page reads: go on with the latest lines.
-    if (answer.lines.length === LIMIT && body.rows.length > LIMIT) {
-      note("Some lines are not shown: the service writes faster than they can be read");
-      next = undefined;
-    }
     setText(summary, body.rows.length ? "" : "No line yet.");
   }
 

@@ -7,7 +7,15 @@ const { attributeText, bytes, count, duration, percent, printable, rate } = awai
 const { Rate, Series } = await here("history.js");
 const { Sparkline } = await here("charts.js");
 
-const TITLES = { process: "Process", tokio: "Tokio runtime", db: "Databases and their pools", http: "HTTP", rpc: "RPC", otel: "Telemetry itself", tower: "Limits and connections" };
+const TITLES = new Map([
+  ["db", "Databases and their pools"],
+  ["http", "HTTP connections"],
+  ["otel", "Telemetry itself"],
+  ["process", "Process"],
+  ["rpc", "RPC"],
+  ["tokio", "Tokio runtime"],
+  ["tower", "Limits"],
+]);
 
 /** The values while the page is open, by metric and attributes. They outlive the view. */
 const histories = new Map();
@@ -46,7 +54,8 @@ function rowOf(metric, point, now) {
 }
 
 function createGroup([group]) {
-  const rows = table(TITLES[group] ?? group, [TITLES[group] ?? printable(group), "Attributes", ["Now", "number"], ["Total", "number"], "While this page is open"]);
+  const title = TITLES.get(group) ?? printable(group);
+  const rows = table(title, [title, "Attributes", ["Now", "number"], ["Total", "number"], "While this page is open"]);
   rows.className = "resources";
   const node = el("div.scroll", {}, rows);
   node.rows = rows.tBodies[0];

@@ -10,7 +10,6 @@ const { Waterfall, extent, tree } = await here("waterfall.js");
 
 export function trace({ argument: id = "", query, state, setQuery }) {
   let current;
-  let operations = [];
   let selected = query.get("span");
   let isGone = false;
   const name = el("span.value", {}, "…");
@@ -48,8 +47,7 @@ export function trace({ argument: id = "", query, state, setQuery }) {
     if (other) location.hash = view("trace", other);
   }
 
-  async function refresh(overview, signal) {
-    operations = overview.operations;
+  async function refresh(_overview, signal) {
     try {
       const found = await api("trace", { id }, signal);
       const size = ({ spans, lines, is_open, left_out }) => `${spans.length} ${lines.length} ${is_open} ${left_out}`;
@@ -87,24 +85,18 @@ export function trace({ argument: id = "", query, state, setQuery }) {
   }
 
   function showOperation(root) {
-    const key = root && operationOf(root);
+    const key = root?.operation;
     operationLink.hidden = !key;
     if (!key) return;
     setText(operationLink, printable(key));
     setAttribute(operationLink, "href", view("route", key));
   }
 
-  /** A span belongs to the operation of its name, whose kind says more than the span's: RPC, database. */
-  function operationOf({ kind, name }) {
-    const kinds = { server: ["server", "rpc-server"], client: ["client", "rpc-client", "db"] }[kind] ?? [];
-    return operations.find((operation) => operation.name === name && kinds.includes(operation.kind))?.key;
-  }
-
   function showDetails(start) {
     const span = current.spans.find((span) => span.id === selected);
     if (!span) return panel.replaceChildren();
     const own = current.lines.filter((line) => line.span === selected);
-    panel.replaceChildren(...details(span, { start, lines: own, operation: operationOf(span), onSpan: selectSpan, onLine: showLine }).filter(Boolean));
+    panel.replaceChildren(...details(span, { start, lines: own, onSpan: selectSpan, onLine: showLine }).filter(Boolean));
   }
 
   function showLines(start) {
