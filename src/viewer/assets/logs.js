@@ -14,6 +14,7 @@ export function logs({ query, setQuery }) {
   let next;
   let isFollowing = true;
   let unseen = 0;
+  let last = {};
   const level = select("Level", [["", "All levels"], ...LEVELS.slice(1).map((name) => [name, name === "ERROR" ? "ERROR only" : `${name} and above`])]);
   const text = el("input", { type: "search", placeholder: "Text, target or attribute ( / )", "aria-label": "Text in the line" });
   const summary = el("p.summary", { "aria-live": "polite" });
@@ -24,6 +25,7 @@ export function logs({ query, setQuery }) {
   const scroller = el("div.scroll.follow", { onscroll: scrolled, tabindex: "0", role: "region", "aria-label": "Log lines" }, rows);
   const follow = el("button.to-end", { type: "button", hidden: true, onclick: toEnd });
   const element = el("section.logs", { "aria-label": "Logs" }, el("h1", {}, "Logs"), form, scroller, follow);
+  new ResizeObserver(() => isFollowing && toEnd()).observe(scroller);
   level.value = query.get("level") ?? "";
   text.value = query.get("text") ?? "";
 
@@ -47,10 +49,10 @@ export function logs({ query, setQuery }) {
   }
 
   function append(lines) {
-    const last = Number(body.lastElementChild?.dataset.seq ?? -1);
+    const shown = Number(body.lastElementChild?.dataset.seq ?? -1);
     for (const line of lines) {
       const link = line.trace && el("a", { href: view("trace", line.trace, { span: line.span }), "data-row": "", "aria-label": `Trace ${short(line.trace)}` }, short(line.trace));
-      if (line.seq > last) body.append(lineRow(line, timeOfDay(line.time), link));
+      if (line.seq > shown) body.append(lineRow(line, timeOfDay(line.time), link));
     }
     if (isFollowing) {
       while (body.rows.length > MOST_ROWS) body.rows[0].remove();
@@ -67,8 +69,12 @@ export function logs({ query, setQuery }) {
   }
 
   function scrolled() {
-    isFollowing = scroller.scrollTop + scroller.clientHeight >= scroller.scrollHeight - 8;
-    if (isFollowing) unseen = 0;
+    const { scrollTop, scrollHeight, clientHeight } = scroller;
+    // Only a reader scrolls up without a change of the size.
+    const isBack = scrollTop < last.scrollTop && scrollHeight === last.scrollHeight && clientHeight === last.clientHeight;
+    last = { scrollTop, scrollHeight, clientHeight };
+    if (scrollTop + clientHeight >= scrollHeight - 8) toEnd();
+    else if (isBack) isFollowing = false;
     showFollow();
   }
 

@@ -22,11 +22,12 @@ export function trace({ argument: id = "", query, state, setQuery }) {
   const content = el("div.trace", { hidden: true }, el("div", {}, waterfall.element, linesTitle, el("div.scroll", {}, lines)), panel);
   const { list } = state;
   const at = list.ids.indexOf(id);
-  const operationLink = el("a.more.value", { hidden: true });
+  const operationLink = el("a.more.value");
+  const operationPath = el("span", { hidden: true }, " / ", operationLink);
   const element = el(
     "section",
     { "aria-label": "Trace" },
-    el("p.path", {}, el("a", { href: up() }, up() === "#/" ? "Overview" : "Back to the list"), " / ", operationLink),
+    el("p.path", {}, el("a", { href: up() }, up() === "#/" ? "Overview" : "Back to the list"), operationPath),
     el("h1", {}, name),
     el("p.identity", {}, "Trace ", el("code", {}, printable(id)), " ", copyButton(id, "Copy the trace's id"), neighbour(-1, "‹ newer ["), neighbour(1, "older › ]")),
     summary,
@@ -86,7 +87,7 @@ export function trace({ argument: id = "", query, state, setQuery }) {
 
   function showOperation(root) {
     const key = root?.operation;
-    operationLink.hidden = !key;
+    operationPath.hidden = !key;
     if (!key) return;
     setText(operationLink, printable(key));
     setAttribute(operationLink, "href", view("route", key));

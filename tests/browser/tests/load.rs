@@ -66,7 +66,8 @@ async fn measure(name: &str, arguments: &[&str], is_open: bool) -> f64 {
     );
     if let Some(page) = &mut page {
         // The page has followed: it shows the rate and the bounds.
-        page.wait("document.querySelector('.operations tbody td.number').textContent !== '–'").await;
+        page.wait("document.querySelector('.operations tbody td.number').textContent !== '–'")
+            .await;
         println!("{}", page.text("document.querySelector('#footer').textContent").await);
         page.assert_unharmed().await;
     }

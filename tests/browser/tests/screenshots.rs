@@ -27,7 +27,11 @@ async fn each_page_is_drawn() {
 /// Name, expression for the address, condition.
 const VIEWS: [(&str, &str, &str); 6] = [
     ("overview", "'#/'", "document.querySelector('.operations tbody tr:nth-child(3)')"),
-    ("operation", "'#/route/server%20GET%20%2Freports%2F%7Byear%7D'", "document.querySelector('.traces tbody tr')"),
+    (
+        "operation",
+        "'#/route/server%20GET%20%2Freports%2F%7Byear%7D'",
+        "document.querySelector('.traces tbody tr')",
+    ),
     ("traces", "'#/traces'", "document.querySelector('.traces tbody tr:nth-child(9)')"),
     (
         "trace",
@@ -49,7 +53,9 @@ async fn traffic(shop: &Shop, time: Duration) {
         shop.request("GET", &format!("/users/{number}"), "").await;
         match number % 8 {
             0 | 3 => _ = shop.request("POST", "/orders", "").await,
-            1 | 4 | 6 => _ = shop.request("GET", &format!("/reports/{}", number * number % 89), "").await,
+            1 | 4 | 6 => {
+                _ = shop.request("GET", &format!("/reports/{}", number * number % 89), "").await
+            }
             7 if number % 32 == 31 => _ = shop.request("GET", "/fail", "").await,
             _ => sleep(Duration::from_millis(number % 30)).await,
         }

@@ -22,7 +22,8 @@ impl Shop {
         command.args(arguments).stdout(Stdio::null()).stderr(Stdio::piped()).kill_on_drop(true);
         let mut process = command.spawn().expect("the service starts");
         let mut lines = BufReader::new(process.stderr.take().expect("it is piped")).lines();
-        let address = lines.next_line().await.expect("the service runs").expect("it has an address");
+        let address =
+            lines.next_line().await.expect("the service runs").expect("it has an address");
         tokio::spawn(async move {
             while let Ok(Some(line)) = lines.next_line().await {
                 eprintln!("shop: {line}");

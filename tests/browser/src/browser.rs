@@ -32,7 +32,8 @@ pub struct Browser {
 impl Browser {
     /// Starts Chromium, which `CHROMIUM` names if it is not at Debian's place.
     pub async fn start() -> Self {
-        let path = env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from);
+        let path =
+            env::var_os("CHROMIUM").map_or_else(|| "/usr/bin/chromium".into(), PathBuf::from);
         assert!(
             path.exists(),
             "there is no browser at {}: run `apt-get install chromium`, or set CHROMIUM",

@@ -26,13 +26,15 @@ async fn each_page_leads_to_the_next_and_back() {
 
     // From a line in the waterfall to the list of lines, to its span, and back to the line.
     page.click(".waterfall tr.client .mark.log").await;
-    page.wait("document.activeElement.closest('tr.line')?.textContent.includes('card charged')").await;
+    page.wait("document.activeElement.closest('tr.line')?.textContent.includes('card charged')")
+        .await;
     page.press(&["Enter"]).await;
     page.wait("document.querySelector('aside h2').textContent === 'charge card'").await;
     page.wait("document.querySelector('aside').textContent.includes('shop.payment.method')").await;
     page.wait("document.querySelector('tr.own').textContent.includes('card charged')").await;
     page.click("aside ul.jump button").await;
-    page.wait("document.activeElement.closest('tr.line')?.textContent.includes('card charged')").await;
+    page.wait("document.activeElement.closest('tr.line')?.textContent.includes('card charged')")
+        .await;
 
     // To the operation, and to a trace of its list.
     page.click(".path a.more").await;
@@ -54,7 +56,8 @@ async fn each_page_leads_to_the_next_and_back() {
     page.wait("document.querySelector('.logs tr.line:last-child').textContent.includes('item is out of stock')").await;
     page.click(".logs tr.line:last-child td.link a").await;
     page.wait("document.querySelector('aside h2').textContent === 'reserve stock'").await;
-    page.wait("document.querySelector('tr.producer').getAttribute('aria-selected') === 'true'").await;
+    page.wait("document.querySelector('tr.producer').getAttribute('aria-selected') === 'true'")
+        .await;
 
     page.assert_unharmed().await;
     browser.close().await;
@@ -70,7 +73,10 @@ async fn hostile_texts_are_shown_as_texts() {
 
     // The row of the hostile route, its page, its trace.
     let row = "a.value[href*=hostile]";
-    page.wait(&format!("document.querySelector({row:?}).textContent.includes('<img src=x onerror=window.pwned=1>')")).await;
+    page.wait(&format!(
+        "document.querySelector({row:?}).textContent.includes('<img src=x onerror=window.pwned=1>')"
+    ))
+    .await;
     page.click(row).await;
     page.wait("document.querySelector('h1').textContent.includes('<script>window.pwned=1')").await;
     page.wait("document.querySelector('.traces tbody tr')").await;
@@ -93,8 +99,11 @@ async fn hostile_texts_are_shown_as_texts() {
         "aside .pairs dd:nth-of-type(3)",
     ];
     for place in places {
-        page.wait(&format!("document.querySelector({place:?}).textContent === {}", serde_json::json!(shown)))
-            .await;
+        page.wait(&format!(
+            "document.querySelector({place:?}).textContent === {}",
+            serde_json::json!(shown)
+        ))
+        .await;
     }
     page.wait("document.querySelector('aside').textContent.includes('__proto__')").await;
     is_as_wide_as_the_window(&page).await;
@@ -110,17 +119,29 @@ async fn hostile_texts_are_shown_as_texts() {
     }
     page.wait("location.hash.includes('text=%3C%2Fscript%3E')").await;
     page.wait("document.querySelectorAll('.traces tbody tr').length > 0").await;
-    page.wait("document.querySelector('.traces tbody').textContent.includes('/users') === false").await;
+    page.wait("document.querySelector('.traces tbody').textContent.includes('/users') === false")
+        .await;
     is_as_wide_as_the_window(&page).await;
     page.assert_unharmed().await;
 
     page.press(&["Escape", "g", "l"]).await;
-    page.wait(&format!("document.querySelector('.logs tbody').textContent.includes({})", serde_json::json!(shown))).await;
+    page.wait(&format!(
+        "document.querySelector('.logs tbody').textContent.includes({})",
+        serde_json::json!(shown)
+    ))
+    .await;
     is_as_wide_as_the_window(&page).await;
     page.assert_unharmed().await;
 
     // An address is hostile, too.
-    for hash in ["#/trace/%3Cimg%20src=x%20onerror=window.pwned=1%3E", "#/constructor", "#/route/%E0%A4%A", "#/route/__proto__", "#/trace/", "#/traces?operation=<img>&min=x"] {
+    for hash in [
+        "#/trace/%3Cimg%20src=x%20onerror=window.pwned=1%3E",
+        "#/constructor",
+        "#/route/%E0%A4%A",
+        "#/route/__proto__",
+        "#/trace/",
+        "#/traces?operation=<img>&min=x",
+    ] {
         page.evaluate(&format!("location.hash = {hash:?}")).await;
         page.wait("document.querySelector('#status').textContent === 'live' && document.querySelector('h1')").await;
     }
@@ -132,7 +153,10 @@ async fn hostile_texts_are_shown_as_texts() {
 async fn is_as_wide_as_the_window(page: &Page) {
     for width in [1280, 800] {
         page.resize(width, 800).await;
-        page.wait(&format!("innerWidth === {width} && document.documentElement.scrollWidth <= innerWidth")).await;
+        page.wait(&format!(
+            "innerWidth === {width} && document.documentElement.scrollWidth <= innerWidth"
+        ))
+        .await;
     }
     page.resize(1280, 800).await;
 }
@@ -145,7 +169,9 @@ async fn the_keyboard_reaches_everything() {
     page.wait("document.querySelectorAll('.operations tbody tr').length > 3").await;
 
     // j and k walk over the rows, and stay at the ends.
-    let row = |number: usize| format!("document.activeElement === document.querySelectorAll('[data-row]')[{number}]");
+    let row = |number: usize| {
+        format!("document.activeElement === document.querySelectorAll('[data-row]')[{number}]")
+    };
     for (key, at) in [("j", 0), ("j", 1), ("j", 2), ("k", 1), ("k", 0), ("k", 0)] {
         page.press(&[key]).await;
         page.wait(&row(at)).await;
@@ -170,14 +196,18 @@ async fn the_keyboard_reaches_everything() {
     page.wait("document.querySelector('.waterfall tbody tr')").await;
     let first = page.text("location.hash").await;
     page.press(&["]"]).await;
-    page.wait(&format!("location.hash !== {first:?} && document.querySelector('.waterfall tbody tr')")).await;
+    page.wait(&format!(
+        "location.hash !== {first:?} && document.querySelector('.waterfall tbody tr')"
+    ))
+    .await;
     page.press(&["["]).await;
     page.wait(&format!("location.hash === {first:?}")).await;
     page.press(&["Escape"]).await;
     page.wait("location.hash.startsWith('#/traces')").await;
 
     page.press(&["g", "u"]).await;
-    page.wait("document.querySelector('.resources').textContent.includes('process.cpu.time')").await;
+    page.wait("document.querySelector('.resources').textContent.includes('process.cpu.time')")
+        .await;
     page.press(&["?"]).await;
     page.wait("document.querySelector('#keys').open").await;
     page.press(&["Escape"]).await;
