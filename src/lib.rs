@@ -49,6 +49,8 @@ mod span;
 #[cfg(feature = "setup")]
 mod stdout;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod traceparent;
 #[cfg(feature = "viewer")]
 pub mod viewer;

@@ -56,7 +56,6 @@ mod operations;
 mod pages;
 mod peers;
 mod processors;
-mod reader;
 mod retention;
 mod store;
 mod stored_trace;
@@ -70,7 +69,8 @@ use std::{
 use opentelemetry_sdk::Resource;
 
 pub use self::viewer_service::ViewerService;
-use self::{lines::Lines, reader::Reader, store::Store};
+use self::{lines::Lines, store::Store};
+use crate::digest::SharedReader;
 
 /// The telemetry of one [`Telemetry`](crate::Telemetry), in memory.
 ///
@@ -84,7 +84,7 @@ struct State {
     started: SystemTime,
     store: Mutex<Store>,
     lines: Mutex<Lines>,
-    reader: Reader,
+    reader: SharedReader,
 }
 
 impl Viewer {
@@ -94,12 +94,12 @@ impl Viewer {
             started: SystemTime::now(),
             store: Mutex::default(),
             lines: Mutex::default(),
-            reader: Reader::default(),
+            reader: SharedReader::default(),
         }))
     }
 
     /// Returns the reader for the meter provider.
-    pub(crate) fn reader(&self) -> Reader {
+    pub(crate) fn reader(&self) -> SharedReader {
         self.0.reader.clone()
     }
 

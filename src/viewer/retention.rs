@@ -29,7 +29,8 @@ pub(super) struct Retention {
 }
 
 impl Retention {
-    /// Adds a trace. The error of an error that lasts must not displace slow traces, so each has a share.
+    /// Adds a trace. During an outage all traces are errors: they must not displace the slow ones, so each class has a
+    /// share.
     pub(super) fn add(&mut self, trace: &StoredTrace) {
         let class = self.class(trace);
         self.queue(class).push_back(trace.id);
@@ -75,12 +76,18 @@ impl Retention {
             self.slowest.insert(operation.clone(), Vec::new());
         }
         let Some(slowest) = self.slowest.get_mut(operation) else { return Class::Ordinary };
-        let place = slowest.partition_point(|(duration, _)| *duration > trace.duration);
+        let place = slowest.partition_point(|(duration, _)| *duration >= trace.duration);
         if place >= SLOWEST {
             return Class::Ordinary;
         }
         slowest.insert(place, (trace.duration, trace.id));
-        slowest.truncate(SLOWEST);
+        if slowest.len() > SLOWEST
+            && let Some((_, displaced)) = slowest.pop()
+        {
+            self.slow.retain(|id| *id != displaced);
+            // It is older than most others.
+            self.ordinary.push_front(displaced);
+        }
         Class::Slow
     }
 

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 28] = [
+const ROOT: [(&str, &[&str]); 29] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -25,6 +25,7 @@ const ROOT: [(&str, &[&str]); 28] = [
     ("request_body_layer", &["convention"]),
     ("digest", &[]),
     ("console", &["digest", "stdout"]),
+    ("testing", &["digest"]),
     ("viewer", &["convention", "digest", "percent"]),
     ("logs", &["stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),

@@ -1,4 +1,4 @@
-//! The reader of the metrics that are shown.
+//! A reader that a provider and its user share.
 
 use std::{
     sync::{Arc, Weak},
@@ -13,27 +13,26 @@ use opentelemetry_sdk::{
     },
 };
 
-/// Collects when a page asks for metrics.
+/// Collects when its user asks for metrics.
 #[derive(Debug, Clone)]
-pub(crate) struct Reader(Arc<ManualReader>);
+pub(crate) struct SharedReader(Arc<ManualReader>);
 
-impl Default for Reader {
+impl Default for SharedReader {
     fn default() -> Self {
         Self(Arc::new(ManualReader::builder().build()))
     }
 }
 
-impl Reader {
+impl SharedReader {
     /// Returns the metrics, or none after the provider was shut down.
-    pub(super) fn metrics(&self) -> ResourceMetrics {
+    pub(crate) fn metrics(&self) -> ResourceMetrics {
         let mut metrics = ResourceMetrics::default();
-        // The page then shows no metrics.
         let _ = self.0.collect(&mut metrics);
         metrics
     }
 }
 
-impl MetricReader for Reader {
+impl MetricReader for SharedReader {
     fn register_pipeline(&self, pipeline: Weak<Pipeline>) {
         self.0.register_pipeline(pipeline);
     }
