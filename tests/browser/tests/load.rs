@@ -3,7 +3,7 @@
 use std::time::{Duration, Instant};
 
 use tokio::time::sleep;
-use tower_telemetry_viewer::{Browser, Shop, load};
+use tower_telemetry_browser::{Browser, Shop, load};
 
 const SHOP: &str = env!("CARGO_BIN_EXE_shop");
 const RATE: u32 = 10_000;

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tokio::time::{interval, sleep};
-use tower_telemetry_viewer::{Browser, Shop};
+use tower_telemetry_browser::{Browser, Shop};
 
 const SHOP: &str = env!("CARGO_BIN_EXE_shop");
 

@@ -1,6 +1,6 @@
 //! From the overview to a trace, its lines and back, among hostile texts.
 
-use tower_telemetry_viewer::{Browser, HOSTILE, Page, Shop};
+use tower_telemetry_browser::{Browser, HOSTILE, Page, Shop};
 
 const SHOP: &str = env!("CARGO_BIN_EXE_shop");
 
@@ -206,7 +206,7 @@ async fn the_keyboard_reaches_everything() {
     page.wait("location.hash.startsWith('#/traces')").await;
 
     page.press(&["g", "u"]).await;
-    page.wait("document.querySelector('.resources').textContent.includes('process.cpu.time')")
+    page.wait("document.querySelector('main').textContent.includes('process.cpu.time')")
         .await;
     page.press(&["?"]).await;
     page.wait("document.querySelector('#keys').open").await;

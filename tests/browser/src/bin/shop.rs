@@ -18,7 +18,7 @@ use tower_telemetry::{
         trace::{FutureExt, SpanContext, SpanKind, Status, TraceContextExt, Tracer},
     },
 };
-use tower_telemetry_viewer::{HOSTILE, HOSTILE_ROUTE};
+use tower_telemetry_browser::{HOSTILE, HOSTILE_ROUTE};
 
 #[tokio::main]
 async fn main() -> Result<(), Box<dyn Error>> {
@@ -60,11 +60,9 @@ async fn order() -> (StatusCode, &'static str) {
     let placed = in_span("place order", SpanKind::Internal, |context| async move {
         let span = context.span();
         span.set_attribute(KeyValue::new("shop.order.items", 3));
-        let mut last = LAST_ORDER.lock().expect("no handler panics");
-        if let Some(last) = last.replace(span.span_context().clone()) {
+        if let Some(last) = replace_last_order(span.span_context().clone()) {
             span.add_link(last, vec![KeyValue::new("shop.relation", "previous order")]);
         }
-        drop(last);
         tokio::time::sleep(Duration::from_millis(3)).await;
         paid.await;
         let shipped = in_span("reserve stock", SpanKind::Producer, |context| async move {
@@ -116,6 +114,10 @@ async fn in_span<F: Future<Output = ()>>(
     let span = tracer.span_builder(name).with_kind(kind).start(&tracer);
     let context = Context::current_with_span(span);
     run(context.clone()).with_context(context).await;
+}
+
+fn replace_last_order(order: SpanContext) -> Option<SpanContext> {
+    LAST_ORDER.lock().expect("no holder panics").replace(order)
 }
 
 static LAST_ORDER: Mutex<Option<SpanContext>> = Mutex::new(None);
