@@ -31,7 +31,7 @@ export function operation({ argument: key = "", state }) {
   const element = el(
     "section",
     { "aria-label": "Operation" },
-    el("p.path", {}, el("a", { href: "#/" }, "Overview"), " / "),
+    el("p.path", {}, el("a", { href: "#/" }, "Overview")),
     el("h1", {}, el("span.tag", {}, kind), " ", el("span.value", {}, title)),
     missing,
     facts,

@@ -7,7 +7,7 @@ const { count, duration, percent, printable, beginning, rate } = await here("for
 const { Histogram, Sparkline } = await here("charts.js");
 
 const GROUPS = [["server", "HTTP server"], ["rpc-server", "RPC server"], ["client", "HTTP client"], ["rpc-client", "RPC client"], ["db", "Database"]];
-const COLUMNS = [["Rate /s", "number"], "", ["Count", "number"], ["Errors", "number"], ["P50", "number"], ["P95", "number"], ["P99", "number"], "Latency, with traces"];
+const COLUMNS = [["Rate /s", "number"], "Trend", ["Count", "number"], ["Errors", "number"], ["P50", "number"], ["P95", "number"], ["P99", "number"], "Latency, with traces"];
 
 export function overview({ state }) {
   const tables = el("div");

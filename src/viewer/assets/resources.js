@@ -9,7 +9,7 @@ const { Sparkline } = await here("charts.js");
 
 const TITLES = new Map([
   ["db", "Databases and their pools"],
-  ["http", "HTTP connections"],
+  ["http", "HTTP"],
   ["otel", "Telemetry itself"],
   ["process", "Process"],
   ["rpc", "RPC"],

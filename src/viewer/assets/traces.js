@@ -1,7 +1,7 @@
 // Traces: a live list with filters.
 
 const here = (name) => import(new URL(`?${name}`, import.meta.url));
-const { el, setText, patch, table } = await here("dom.js");
+const { el, setAttribute, setText, patch, table } = await here("dom.js");
 const { api, view } = await here("api.js");
 const { beginning, count, duration, plural, printable, timeOfDay } = await here("format.js");
 
@@ -62,6 +62,7 @@ function updateRow(row, trace, longest) {
   row.open.hidden = !trace.is_open;
   setText(row.status, `${trace.is_error ? "▲ " : ""}${trace.status == null ? (trace.is_error ? "error" : "–") : printable(trace.status)}`);
   row.status.classList.toggle("error", trace.is_error);
+  setAttribute(row.status, "title", trace.is_error && "A span of this trace failed");
   row.bar.style.width = `${longest ? (trace.duration / longest) * 100 : 0}%`;
   row.bar.classList.toggle("error", trace.is_error);
   setText(row.duration, duration(trace.duration));

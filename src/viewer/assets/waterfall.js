@@ -58,7 +58,7 @@ export class Waterfall {
       const width = ((span.duration * 1000) / total) * 100;
       node.bar.style.left = this.at(span.start);
       node.bar.style.width = `${Math.min(100, width)}%`;
-      setAttribute(node, "aria-selected", String(span.id === selected));
+      node.classList.toggle("selected", span.id === selected);
       setAttribute(node.button, "aria-current", span.id === selected && "true");
       patch(node.marks, [...span.events.map(eventMark), ...(lines.get(span.id) ?? []).map(lineMark)], (mark) => mark.key, (mark) => this.#createMark(mark, span), (button, mark) => (button.style.left = this.at(mark.time)));
     });

@@ -6,7 +6,7 @@ use chromiumoxide::{
     BrowserConfig,
     cdp::{
         browser_protocol::{
-            emulation::MediaFeature,
+            emulation::{MediaFeature, SetDeviceMetricsOverrideParams},
             input::{DispatchKeyEventParams, DispatchKeyEventType},
             log::EventEntryAdded,
             page::{CaptureScreenshotFormat, EventJavascriptDialogOpening},
@@ -45,7 +45,6 @@ impl Browser {
             .no_sandbox()
             .new_headless_mode()
             .user_data_dir(profile.path())
-            .window_size(WIDTH, HEIGHT)
             .viewport(None)
             .build()
             .expect("the configuration is complete");
@@ -73,8 +72,10 @@ impl Browser {
         .expect("scripts run before those of a page");
         let scheme = MediaFeature::new("prefers-color-scheme", scheme);
         page.emulate_media_features(vec![scheme]).await.expect("it can be emulated");
-        page.goto(url).await.expect("the service answers");
-        Page { page, complaints }
+        let page = Page { page, complaints };
+        page.resize(WIDTH, HEIGHT).await;
+        page.page.goto(url).await.expect("the service answers");
+        page
     }
 
     pub async fn close(mut self) {
@@ -177,8 +178,7 @@ impl Page {
 
     /// Sets the size of the window.
     pub async fn resize(&self, width: i64, height: i64) {
-        use chromiumoxide::cdp::browser_protocol::emulation::SetDeviceMetricsOverrideParams as Size;
-        let size = Size::new(width, height, 1.0, false);
+        let size = SetDeviceMetricsOverrideParams::new(width, height, 1.0, false);
         self.page.execute(size).await.expect("the window can be resized");
     }
 
@@ -221,8 +221,8 @@ fn all<T: std::fmt::Debug>(events: &mut (impl Stream<Item = T> + Unpin)) -> Vec<
         .collect()
 }
 
-const WIDTH: u32 = 1280;
-const HEIGHT: u32 = 800;
+const WIDTH: i64 = 1280;
+const HEIGHT: i64 = 800;
 
 /// The page polls once a second. A machine under load takes longer.
 const WAIT: Duration = Duration::from_secs(20);

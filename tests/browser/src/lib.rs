@@ -14,6 +14,6 @@ pub use self::{
 pub const HOSTILE: &str = "<img src=x onerror=\"window.pwned=1\"></script><script>window.pwned=1</script>\
     '\"`${window.pwned=1}{{constructor.constructor('window.pwned=1')()}} \u{202e}gnp.exe\u{2066} \0 \u{1b}[31m";
 
-/// A route as hostile as axum's router takes it. `TELEMETRY` is a segment without a parameter.
+/// A route as hostile as axum's router takes it.
 pub const HOSTILE_ROUTE: &str =
     "/hostile/{<img src=x onerror=window.pwned=1>}/{\u{202e}<script>window.pwned=1<\\script>}";

@@ -35,8 +35,8 @@ const VIEWS: [(&str, &str, &str); 6] = [
     ("traces", "'#/traces'", "document.querySelector('.traces tbody tr:nth-child(9)')"),
     (
         "trace",
-        "[...document.querySelectorAll('.traces tbody tr')].find((row) => row.textContent.includes('POST /orders')).querySelector('a').getAttribute('href')",
-        "document.querySelectorAll('.waterfall tbody tr').length === 4",
+        "[...document.querySelectorAll('.traces tbody tr')].find((row) => row.textContent.includes('POST /orders') && row.querySelector('.error')).querySelector('a').getAttribute('href')",
+        "document.querySelectorAll('.waterfall tbody tr').length === 5",
     ),
     ("logs", "'#/logs'", "document.querySelector('tr.line:nth-child(9)')"),
     ("resources", "'#/resources'", "document.querySelector('.resources tbody tr')"),
@@ -52,6 +52,7 @@ async fn traffic(shop: &Shop, time: Duration) {
         number += 1;
         shop.request("GET", &format!("/users/{number}"), "").await;
         match number % 8 {
+            3 if number.is_multiple_of(3) => _ = shop.request("POST", "/orders?sold-out", "").await,
             0 | 3 => _ = shop.request("POST", "/orders", "").await,
             1 | 4 | 6 => {
                 _ = shop.request("GET", &format!("/reports/{}", number * number % 89), "").await

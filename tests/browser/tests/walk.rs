@@ -16,20 +16,20 @@ async fn each_page_leads_to_the_next_and_back() {
     page.wait("document.querySelector('tr:has(a[href*=orders]) .histogram a.bucket')").await;
     page.click("tr:has(a[href*=orders]) .histogram a.bucket .hit").await;
     page.wait("location.hash.startsWith('#/trace/')").await;
-    page.wait("document.querySelectorAll('.waterfall tbody tr').length === 4").await;
+    page.wait("document.querySelectorAll('.waterfall tbody tr').length === 5").await;
 
     // The tree: parents before children, one level deeper.
     let names = page.text("[...document.querySelectorAll('.waterfall button.span .value')].map((name) => name.textContent).join(' > ')").await;
-    assert_eq!(names, "POST /orders > place order > charge card > reserve stock");
-    let is_deeper = "(() => { const at = [...document.querySelectorAll('.waterfall button.span')].map((span) => parseFloat(span.style.paddingInlineStart)); return at[0] < at[1] && at[1] < at[2] && at[2] === at[3]; })()";
+    assert_eq!(names, "POST /orders > place order > POST > POST /payments > reserve stock");
+    let is_deeper = "(() => { const at = [...document.querySelectorAll('.waterfall button.span')].map((span) => parseFloat(span.style.paddingInlineStart)); return at[0] < at[1] && at[1] < at[2] && at[2] < at[3] && at[4] === at[2]; })()";
     assert_eq!(page.evaluate(is_deeper).await, true);
 
     // From a line in the waterfall to the list of lines, to its span, and back to the line.
-    page.click(".waterfall tr.client .mark.log").await;
+    page.click(".waterfall tr:nth-child(4) .mark.log").await;
     page.wait("document.activeElement.closest('tr.line')?.textContent.includes('card charged')")
         .await;
     page.press(&["Enter"]).await;
-    page.wait("document.querySelector('aside h2').textContent === 'charge card'").await;
+    page.wait("document.querySelector('aside h2').textContent === 'POST /payments'").await;
     page.wait("document.querySelector('aside').textContent.includes('shop.payment.method')").await;
     page.wait("document.querySelector('tr.own').textContent.includes('card charged')").await;
     page.click("aside ul.jump button").await;
@@ -51,12 +51,12 @@ async fn each_page_leads_to_the_next_and_back() {
     page.press(&["g", "l"]).await;
     page.wait("document.querySelector('.logs tr.line')").await;
     let before = page.evaluate("document.querySelectorAll('.logs tr.line').length").await;
-    shop.request("POST", "/orders", "").await;
+    shop.request("POST", "/orders?sold-out", "").await;
     page.wait(&format!("document.querySelectorAll('.logs tr.line').length > {before}")).await;
-    page.wait("document.querySelector('.logs tr.line:last-child').textContent.includes('item is out of stock')").await;
+    page.wait("document.querySelector('.logs tr.line:last-child').textContent.includes('item could not be reserved')").await;
     page.click(".logs tr.line:last-child td.link a").await;
-    page.wait("document.querySelector('aside h2').textContent === 'reserve stock'").await;
-    page.wait("document.querySelector('tr.producer').getAttribute('aria-selected') === 'true'")
+    page.wait("document.querySelector('aside h2').textContent === 'place order'").await;
+    page.wait("document.querySelector('tr.internal').querySelector('button').getAttribute('aria-current') === 'true'")
         .await;
 
     page.assert_unharmed().await;
@@ -206,8 +206,7 @@ async fn the_keyboard_reaches_everything() {
     page.wait("location.hash.startsWith('#/traces')").await;
 
     page.press(&["g", "u"]).await;
-    page.wait("document.querySelector('main').textContent.includes('process.cpu.time')")
-        .await;
+    page.wait("document.querySelector('main').textContent.includes('process.cpu.time')").await;
     page.press(&["?"]).await;
     page.wait("document.querySelector('#keys').open").await;
     page.press(&["Escape"]).await;

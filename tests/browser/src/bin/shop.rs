@@ -1,17 +1,33 @@
 //! A service with the viewer at `/telemetry`, unless its argument is `without`. Its address is the first line of
 //! standard error.
 
-use std::{env, error::Error, net::SocketAddr, sync::Mutex, time::Duration};
+use std::{
+    env,
+    error::Error,
+    io,
+    net::SocketAddr,
+    sync::{Arc, Mutex},
+    time::Duration,
+};
 
 use axum::{
     Router,
-    extract::Path,
-    http::StatusCode,
+    body::Bytes,
+    extract::{Path, State},
+    http::{Request, StatusCode, Uri},
+    response::{IntoResponse, Response},
     routing::{get, post},
 };
+use http_body_util::{BodyExt, Empty};
+use hyper_util::{
+    client::legacy::{Client, connect::HttpConnector},
+    rt::TokioExecutor,
+};
 use tokio::net::TcpListener;
+use tower::{Layer, ServiceExt};
 use tower_telemetry::{
-    Telemetry, TelemetryLayer,
+    Telemetry, TelemetryLayer, TelemetryService,
+    database::Database,
     logs::LogFormat,
     opentelemetry::{
         Context, KeyValue, global,
@@ -30,50 +46,73 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .with_runtime_metrics();
     let is_without = env::args().nth(1).is_some_and(|argument| argument == "without");
     let telemetry = if is_without { telemetry } else { telemetry.with_viewer() }.build()?;
+    let listener = TcpListener::bind("127.0.0.1:0").await?;
+    let address = listener.local_addr()?;
+    let client = Client::builder(TokioExecutor::new()).build(HttpConnector::new());
+    let shop = Shop {
+        payments: format!("http://{address}/payments").into(),
+        client: TelemetryLayer::client().layer(client),
+        stock: Database::new("memory"),
+    };
     let app = Router::new()
         .route("/users/{id}", get(user))
         .route("/orders", post(order))
+        .route("/payments", post(payment))
         .route("/reports/{year}", get(report))
         .route("/fail", get(fail))
         .route(HOSTILE_ROUTE, get(hostile))
+        .with_state(shop)
         .layer(TelemetryLayer::server())
         .route_service("/telemetry", telemetry.viewer());
-    let listener = TcpListener::bind("127.0.0.1:0").await?;
-    eprintln!("{}", listener.local_addr()?);
+    eprintln!("{address}");
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
+}
+
+#[derive(Clone)]
+struct Shop {
+    payments: Arc<str>,
+    client: TelemetryService<Client<HttpConnector, Empty<Bytes>>>,
+    stock: Database,
 }
 
 async fn user(Path(id): Path<u64>) -> String {
     format!("user {id}\n")
 }
 
-/// An order has spans of three kinds, an event, a link to the order before it, and lines in two spans.
-async fn order() -> (StatusCode, &'static str) {
+/// An order calls the payment service, which is this one, and reserves stock. Its span has a link to the order before
+/// it. It fails in part if the query says so.
+async fn order(State(shop): State<Shop>, uri: Uri) -> Result<(StatusCode, &'static str), Failure> {
     tracing::info!(items = 3, "cart received");
-    let paid = in_span("charge card", SpanKind::Client, |context| async move {
-        tokio::time::sleep(Duration::from_millis(12)).await;
-        let invoice = vec![KeyValue::new("shop.payment.method", "invoice")];
-        context.span().add_event("paid", invoice);
-        tracing::info!(amount = 4200, currency = "EUR", "card charged");
-    });
-    let placed = in_span("place order", SpanKind::Internal, |context| async move {
+    let is_sold_out = uri.query() == Some("sold-out");
+    in_span("place order", SpanKind::Internal, |context| async move {
         let span = context.span();
         span.set_attribute(KeyValue::new("shop.order.items", 3));
         if let Some(last) = replace_last_order(span.span_context().clone()) {
             span.add_link(last, vec![KeyValue::new("shop.relation", "previous order")]);
         }
         tokio::time::sleep(Duration::from_millis(3)).await;
-        paid.await;
-        let shipped = in_span("reserve stock", SpanKind::Producer, |context| async move {
+        let payment = Request::post(&*shop.payments).body(Empty::new())?;
+        shop.client.oneshot(payment).await?.into_body().collect().await?;
+        let reserve = shop.stock.operation("reserve").with_collection("stock");
+        let stock = async {
             tokio::time::sleep(Duration::from_millis(7)).await;
-            context.span().set_status(Status::error("one item is not in stock"));
-            tracing::warn!(sku = "A-17", "item is out of stock");
-        });
-        shipped.await;
-    });
-    placed.await;
-    (StatusCode::CREATED, "ordered\n")
+            if is_sold_out { Err(io::Error::other("sold out")) } else { Ok(()) }
+        };
+        if let Err(error) = reserve.instrument(stock).await {
+            tracing::warn!(sku = "A-17", %error, "item could not be reserved");
+        }
+        Ok((StatusCode::CREATED, "ordered\n"))
+    })
+    .await
+}
+
+async fn payment() -> &'static str {
+    tokio::time::sleep(Duration::from_millis(12)).await;
+    let invoice = vec![KeyValue::new("shop.payment.method", "invoice")];
+    Context::current().span().add_event("paid", invoice);
+    tracing::info!(amount = 4200, currency = "EUR", "card charged");
+    "paid\n"
 }
 
 /// The time depends on the year, so that the histogram has more than one bucket.
@@ -105,15 +144,29 @@ async fn hostile() -> &'static str {
 }
 
 /// Runs a future in a span of this name.
-async fn in_span<F: Future<Output = ()>>(
+async fn in_span<F: Future>(
     name: &'static str,
     kind: SpanKind,
     run: impl FnOnce(Context) -> F,
-) {
+) -> F::Output {
     let tracer = global::tracer("shop");
     let span = tracer.span_builder(name).with_kind(kind).start(&tracer);
     let context = Context::current_with_span(span);
-    run(context.clone()).with_context(context).await;
+    run(context.clone()).with_context(context).await
+}
+
+struct Failure;
+
+impl<E: Error> From<E> for Failure {
+    fn from(_: E) -> Self {
+        Self
+    }
+}
+
+impl IntoResponse for Failure {
+    fn into_response(self) -> Response {
+        StatusCode::BAD_GATEWAY.into_response()
+    }
 }
 
 fn replace_last_order(order: SpanContext) -> Option<SpanContext> {
