@@ -18,6 +18,7 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attempts_layer;
+pub mod background;
 mod caller_context_layer;
 #[cfg(feature = "setup")]
 mod console;

@@ -3,12 +3,12 @@
 mod open_traces;
 mod operation;
 mod percentile;
-#[cfg(any(feature = "testing", feature = "viewer"))]
-mod reader;
 mod series;
+#[cfg(any(feature = "testing", feature = "viewer"))]
+mod shared_reader;
 
 #[cfg(any(feature = "testing", feature = "viewer"))]
-pub(crate) use self::reader::SharedReader;
+pub(crate) use self::shared_reader::SharedReader;
 pub(crate) use self::{
     open_traces::{Ended, OpenTraces, Trace, is_failed},
     operation::Operation,

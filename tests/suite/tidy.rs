@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 29] = [
+const ROOT: [(&str, &[&str]); 30] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -14,6 +14,7 @@ const ROOT: [(&str, &[&str]); 29] = [
     ("traceparent", &[]),
     ("convention", &["contain", "end", "error_sources", "hash_trie", "percent", "quoted"]),
     ("providers", &["convention"]),
+    ("background", &["providers"]),
     ("exemplars", &["convention", "hash_trie"]),
     ("observe", &["contain", "convention", "end"]),
     ("propagation", &["convention", "end", "observe", "percent", "traceparent"]),
