@@ -17,6 +17,7 @@ use axum::{
     http::{Request, StatusCode, Uri},
     response::{IntoResponse, Response},
     routing::{get, post},
+    serve::ListenerExt,
 };
 use http_body_util::{BodyExt, Empty};
 use hyper_util::{
@@ -65,6 +66,8 @@ async fn main() -> Result<(), Box<dyn Error>> {
         .layer(TelemetryLayer::server())
         .route_service("/telemetry", telemetry.viewer());
     eprintln!("{address}");
+    // Answers to pipelined requests must not wait for acknowledgements.
+    let listener = listener.tap_io(|stream| _ = stream.set_nodelay(true));
     axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>()).await?;
     Ok(())
 }
