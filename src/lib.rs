@@ -51,6 +51,10 @@ mod traceparent;
 #[cfg(all(doctest, feature = "prometheus"))]
 #[doc = include_str!("../docs/exemplars.md")]
 mod exemplars_page {}
+/// Runs the examples of the page.
+#[cfg(all(doctest, feature = "b3", feature = "detectors", feature = "logs"))]
+#[doc = include_str!("../docs/daily.md")]
+mod daily_page {}
 
 /// The version of OpenTelemetry's API that this crate records with.
 ///

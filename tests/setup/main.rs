@@ -5,6 +5,7 @@ mod delivery;
 mod end;
 mod environment;
 mod errors;
+mod extensions;
 mod flush;
 mod formats;
 mod lines;

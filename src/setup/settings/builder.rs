@@ -6,8 +6,8 @@ use opentelemetry::{Key, KeyValue, propagation::TextMapPropagator};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use super::{
-    Exporter, Otlp, Signal, propagators::Propagator, resource::DEPLOYMENT_ENVIRONMENT_NAME,
-    signal::BySignal, variables::Variables, views::Views,
+    Exporter, Otlp, Signal, extensions::Extensions, propagators::Propagator,
+    resource::DEPLOYMENT_ENVIRONMENT_NAME, signal::BySignal, variables::Variables, views::Views,
 };
 
 /// Sets up [`Telemetry`](crate::Telemetry) from environment variables and code.
@@ -41,6 +41,8 @@ use super::{
 pub struct TelemetryBuilder {
     pub(crate) variables: Variables,
     pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) schema_urls: Vec<String>,
+    pub(crate) extensions: Extensions,
     pub(crate) exporters: BySignal<Option<Vec<Exporter>>>,
     pub(crate) console_by_default: bool,
     pub(crate) otlp: Otlp,
@@ -66,6 +68,8 @@ impl TelemetryBuilder {
         Self {
             variables: Variables::of_the_process(),
             attributes: Vec::new(),
+            schema_urls: Vec::new(),
+            extensions: Extensions::default(),
             exporters: BySignal::default(),
             console_by_default: false,
             otlp: Otlp::new(),
@@ -98,7 +102,7 @@ impl TelemetryBuilder {
         self.with_attribute(KeyValue::new(DEPLOYMENT_ENVIRONMENT_NAME, name.into()))
     }
 
-    /// Adds an attribute to the resource, such as `service.version`.
+    /// Adds an attribute to the resource.
     pub fn with_attribute(mut self, attribute: KeyValue) -> Self {
         self.attributes.push(attribute);
         self
@@ -144,6 +148,9 @@ impl TelemetryBuilder {
     }
 
     /// Sets the sampler. Default: follow the parent, and sample traces without a parent.
+    ///
+    /// `OTEL_TRACES_SAMPLER` overrides it. The SDK's [`Sampler`](opentelemetry_sdk::trace::Sampler)
+    /// does not follow the parent unless it is wrapped in `Sampler::parent_based`.
     pub fn with_sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
         self.sampler = Some(Box::new(sampler));
         self

@@ -4,10 +4,13 @@
 mod batch;
 mod builder;
 mod destination;
+#[cfg(feature = "detectors")]
+mod detected;
 mod endpoint;
 mod environment;
 mod exemplar_filter;
 mod exporter;
+mod extensions;
 mod headers;
 mod otlp;
 mod plan;

@@ -86,7 +86,7 @@ impl Plan {
         }
         Ok(Self {
             is_disabled,
-            resource: resource::resource(&environment, &builder.attributes)?,
+            resource: resource::resource(&environment, builder)?,
             sampler: sampler::sampler(&environment)?,
             propagator,
             limits: span_limits(&environment)?,
