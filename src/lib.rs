@@ -40,6 +40,8 @@ mod quoted;
 mod request_body_layer;
 pub mod resources;
 #[cfg(feature = "setup")]
+pub mod sampling;
+#[cfg(feature = "setup")]
 pub mod setup;
 mod span;
 #[cfg(feature = "setup")]
@@ -52,7 +54,7 @@ mod traceparent;
 #[doc = include_str!("../docs/exemplars.md")]
 mod exemplars_page {}
 /// Runs the examples of the page.
-#[cfg(all(doctest, feature = "b3", feature = "detectors", feature = "logs"))]
+#[cfg(all(doctest, feature = "detectors", feature = "logs"))]
 #[doc = include_str!("../docs/daily.md")]
 mod daily_page {}
 

@@ -11,6 +11,7 @@ mod formats;
 mod lines;
 mod notices;
 mod pull;
+mod sampling;
 mod serve;
 mod settings;
 mod usage;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 25] = [
+const ROOT: [(&str, &[&str]); 26] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -27,6 +27,7 @@ const ROOT: [(&str, &[&str]); 25] = [
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "end", "providers"]),
+    ("sampling", &["convention"]),
     (
         "integrations",
         &[
