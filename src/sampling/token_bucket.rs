@@ -24,7 +24,8 @@ impl TokenBucket {
     /// Creates a full bucket. A rate that is not above zero gives out nothing.
     pub(super) fn new(per_second: f64, size: u32) -> Self {
         // The conversion saturates.
-        let interval = (per_second > 0.0).then(|| (NANOS_PER_SECOND / per_second) as u64);
+        let interval = || ((NANOS_PER_SECOND / per_second) as u64).min(LONGEST_INTERVAL);
+        let interval = (per_second > 0.0).then(interval);
         Self {
             origin: Instant::now(),
             full_at: AtomicU64::new(0),
@@ -43,7 +44,7 @@ impl TokenBucket {
         let Some(interval) = self.interval else { return false };
         let now = u64::try_from(since_origin.as_nanos()).unwrap_or(u64::MAX);
         let take = |full_at: u64| {
-            let full_at = full_at.max(now).saturating_add(interval);
+            let full_at = full_at.max(now).checked_add(interval)?;
             (full_at - now <= self.depth).then_some(full_at)
         };
         // No other memory depends on it.
@@ -52,6 +53,9 @@ impl TokenBucket {
 }
 
 const NANOS_PER_SECOND: f64 = 1e9;
+
+/// 146 years, so that the first token fits into the number.
+const LONGEST_INTERVAL: u64 = u64::MAX / 4;
 
 #[cfg(test)]
 mod tests {
@@ -72,7 +76,7 @@ mod tests {
             (-1.0, 5, &[(0, 9, 0), (10_000, 9, 0)]),
             (f64::NAN, 5, &[(0, 9, 0)]),
             (f64::INFINITY, 1, &[(0, 999, 999), (1, 999, 999)]),
-            (f64::MIN_POSITIVE, 1, &[(0, 9, 1), (u64::MAX / 2_000_000, 9, 0)]),
+            (f64::MIN_POSITIVE, 1, &[(0, 9, 1), (31_536_000_000, 9, 0)]),
         ];
         for (rate, size, steps) in rows {
             let bucket = TokenBucket::new(rate, size);
