@@ -18,6 +18,8 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attempts_layer;
+#[cfg(feature = "setup")]
+mod baggage_keys;
 mod caller_context_layer;
 mod contain;
 mod convention;
@@ -67,9 +69,6 @@ pub use opentelemetry;
 #[cfg(feature = "setup")]
 pub use opentelemetry_sdk;
 
-#[cfg(feature = "setup")]
-#[doc(inline)]
-pub use self::setup::Telemetry;
 #[doc(inline)]
 pub use self::{
     attempts_layer::{AttemptsLayer, CountAttempts},
@@ -86,3 +85,6 @@ pub use self::{
     span::{CallSpanLayer, CallSpanObserver, SpanLayer, SpanObserver, SpanState},
     telemetry::{TelemetryLayer, TelemetryObserver, TelemetryService},
 };
+#[cfg(feature = "setup")]
+#[doc(inline)]
+pub use self::{baggage_keys::BaggageKeys, setup::Telemetry};

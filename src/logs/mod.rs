@@ -64,6 +64,7 @@
 
 mod format;
 mod json;
+mod json_line;
 mod json_object;
 mod levels;
 mod lines;
@@ -87,6 +88,8 @@ use tracing_subscriber::{
     fmt::{self, FormatEvent, FormatFields},
     registry::LookupSpan,
 };
+
+use crate::baggage_keys::BaggageKeys;
 
 pub(crate) use self::lines::LogLines;
 pub use self::{
@@ -119,10 +122,22 @@ pub fn layer<S>(format: LogFormat) -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    match format {
-        LogFormat::Json => layer_of(JsonFormat::new()),
-        LogFormat::CustomJson(format) => layer_of(format),
-        LogFormat::Pretty => layer_of(PrettyFormat::new()),
+    layer_with_baggage(format, None)
+}
+
+/// Does the same, with keys of baggage for a format that has none.
+fn layer_with_baggage<S>(
+    format: LogFormat,
+    keys: Option<BaggageKeys>,
+) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    match (format, keys) {
+        (LogFormat::Json, keys) => layer_of(JsonFormat::new().with_default_baggage(keys)),
+        (LogFormat::CustomJson(format), keys) => layer_of(format.with_default_baggage(keys)),
+        (LogFormat::Pretty, None) => layer_of(PrettyFormat::new()),
+        (LogFormat::Pretty, Some(keys)) => layer_of(PrettyFormat::new().with_baggage(keys)),
     }
 }
 

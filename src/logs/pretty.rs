@@ -5,6 +5,7 @@ use std::{
     fmt::{self, Debug, Write},
 };
 
+use opentelemetry::KeyValue;
 use tracing::{
     Event, Level, Subscriber,
     field::{Field, Visit},
@@ -22,9 +23,13 @@ use tracing_subscriber::{
 
 use super::{
     format::{WriteLine, is_metadata_of_log, sources},
+    teardown::map_context,
     with_trace_context::Ids,
 };
-use crate::stdout::{Escape, Escaped, Style};
+use crate::{
+    baggage_keys::BaggageKeys,
+    stdout::{Escape, Escaped, Style},
+};
 
 /// Text lines that end with the ids of the current span.
 ///
@@ -53,6 +58,7 @@ use crate::stdout::{Escape, Escaped, Style};
 #[derive(Debug, Clone, Default)]
 pub struct PrettyFormat {
     omits_time: bool,
+    baggage: Option<BaggageKeys>,
 }
 
 impl PrettyFormat {
@@ -65,6 +71,13 @@ impl PrettyFormat {
     #[must_use]
     pub fn without_time(mut self) -> Self {
         self.omits_time = true;
+        self
+    }
+
+    /// Adds these keys of the current baggage behind the fields.
+    #[must_use]
+    pub fn with_baggage(mut self, keys: BaggageKeys) -> Self {
+        self.baggage = Some(keys);
         self
     }
 }
@@ -111,6 +124,11 @@ impl WriteLine for PrettyFormat {
             Fields { line, colours, is_first: false, is_log: of_log.is_some(), result: Ok(()) };
         event.record(&mut fields);
         fields.result?;
+        let baggage = self.baggage.as_ref().and_then(|keys| map_context(|cx| keys.read(cx)));
+        for KeyValue { key, value, .. } in baggage.unwrap_or_default() {
+            let value = format!("{:?}", value.as_str());
+            write!(line, " {}={}", Escaped(key.as_str()), Escaped(&value))?;
+        }
         if let Some(Ids { trace, span, .. }) = Ids::current() {
             write!(line, " trace_id={trace} span_id={span}")?;
         }

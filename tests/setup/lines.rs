@@ -31,12 +31,17 @@ const SPAN: &str = "00f067aa0ba902b7";
 ///
 /// In that process it runs `prints`, and returns `None`.
 fn printed(test: &str, prints: impl FnOnce()) -> Option<Vec<String>> {
+    printed_by(&format!("lines::{test}"), prints)
+}
+
+/// Does the same for a test of any module.
+pub(crate) fn printed_by(test: &str, prints: impl FnOnce()) -> Option<Vec<String>> {
     if env::var("PRINTS").is_ok_and(|name| name == test) {
         prints();
         return None;
     }
     let output = Command::new(env::current_exe().unwrap())
-        .args(["--exact", &format!("lines::{test}"), "--nocapture"])
+        .args(["--exact", test, "--nocapture"])
         .env("PRINTS", test)
         .env_remove("RUST_LOG")
         .stdin(Stdio::null())
@@ -49,7 +54,7 @@ fn printed(test: &str, prints: impl FnOnce()) -> Option<Vec<String>> {
     Some(text.split('\n').map(str::to_owned).collect())
 }
 
-fn line_with<'a>(lines: &'a [String], text: &str) -> &'a str {
+pub(crate) fn line_with<'a>(lines: &'a [String], text: &str) -> &'a str {
     let line = lines.iter().find(|line| line.contains(text));
     line.unwrap_or_else(|| panic!("no line contains {text:?}: {lines:#?}"))
 }
@@ -66,7 +71,7 @@ fn within_span(f: impl FnOnce()) {
     f();
 }
 
-fn nothing_exported() -> TelemetryBuilder {
+pub(crate) fn nothing_exported() -> TelemetryBuilder {
     builder(&[
         ("OTEL_TRACES_EXPORTER", "none"),
         ("OTEL_METRICS_EXPORTER", "none"),

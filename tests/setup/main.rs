@@ -1,5 +1,6 @@
 //! Setup, delivery and shutdown, with a receiver of OTLP in this process.
 
+mod baggage;
 mod batches;
 mod delivery;
 mod end;

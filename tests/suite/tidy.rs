@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 26] = [
+const ROOT: [(&str, &[&str]); 27] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -23,7 +23,8 @@ const ROOT: [(&str, &[&str]); 26] = [
     ("attempts_layer", &["observe"]),
     ("caller_context_layer", &[]),
     ("request_body_layer", &["convention"]),
-    ("logs", &["stdout"]),
+    ("baggage_keys", &["convention"]),
+    ("logs", &["baggage_keys", "stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "end", "providers"]),
@@ -46,6 +47,7 @@ const ROOT: [(&str, &[&str]); 26] = [
     (
         "setup",
         &[
+            "baggage_keys",
             "convention",
             "error_sources",
             "exemplars",

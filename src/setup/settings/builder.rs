@@ -10,6 +10,9 @@ use super::{
     resource::DEPLOYMENT_ENVIRONMENT_NAME, signal::BySignal, variables::Variables, views::Views,
 };
 
+#[cfg(feature = "logs")]
+use crate::baggage_keys::BaggageKeys;
+
 /// Sets up [`Telemetry`](crate::Telemetry) from environment variables and code.
 ///
 /// Environment variables override values set in code, so operators have the final say. To ignore
@@ -53,6 +56,9 @@ pub struct TelemetryBuilder {
     pub(crate) metric_interval: Option<Duration>,
     #[cfg(feature = "logs")]
     pub(crate) log_lines: Option<crate::logs::LogFormat>,
+    /// The keys for log lines.
+    #[cfg(feature = "logs")]
+    pub(crate) baggage: Option<BaggageKeys>,
     #[cfg(feature = "prometheus")]
     pub(crate) pull_reader: Option<crate::pull::PullReaderBuilder>,
     #[cfg(feature = "process")]
@@ -80,6 +86,8 @@ impl TelemetryBuilder {
             metric_interval: None,
             #[cfg(feature = "logs")]
             log_lines: None,
+            #[cfg(feature = "logs")]
+            baggage: None,
             #[cfg(feature = "prometheus")]
             pull_reader: None,
             #[cfg(feature = "process")]

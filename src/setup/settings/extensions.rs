@@ -2,7 +2,7 @@
 
 use std::{fmt, mem};
 
-use opentelemetry::KeyValue;
+use opentelemetry::{Key, KeyValue};
 use opentelemetry_sdk::{
     Resource,
     logs::{LogProcessor, LoggerProviderBuilder},
@@ -11,6 +11,7 @@ use opentelemetry_sdk::{
 };
 
 use super::{TelemetryBuilder, resource};
+use crate::baggage_keys::BaggageKeys;
 
 /// What is added to the provider of each signal, in the order of the calls.
 #[derive(Debug, Default)]
@@ -153,6 +154,25 @@ impl TelemetryBuilder {
         self.attributes.extend(resource::known(&resource));
         self.schema_urls.extend(resource.schema_url().map(str::to_owned));
         self
+    }
+
+    /// Adds these keys of the baggage to spans, log records and log lines, never to metrics.
+    ///
+    /// Baggage is what a caller chose: see [`BaggageKeys`] for what becomes of it, and what to list. A
+    /// second call replaces nothing: spans and records get the keys of both, lines those of the last.
+    ///
+    /// ```
+    /// # let builder = tower_telemetry::Telemetry::builder();
+    /// builder.with_baggage_attributes(["tenant", "shop.channel"])
+    /// # ;
+    /// ```
+    pub fn with_baggage_attributes<K: Into<Key>>(self, keys: impl IntoIterator<Item = K>) -> Self {
+        let keys = BaggageKeys::new(keys);
+        #[cfg(feature = "logs")]
+        let this = Self { baggage: Some(keys.clone()), ..self };
+        #[cfg(not(feature = "logs"))]
+        let this = self;
+        this.with_span_processor(keys.clone()).with_log_processor(keys)
     }
 
     /// Sets `service.version`, usually to the version of the program's crate.

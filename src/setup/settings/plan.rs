@@ -165,7 +165,7 @@ fn log_lines(
     match levels.rejected() {
         // Otherwise the lines report what they ignore.
         [first, ..] if builder.is_strict => Err(SetupError::variable("RUST_LOG", first.clone())),
-        _ => Ok(Some(crate::logs::LogLines::new(format, levels))),
+        _ => Ok(Some(crate::logs::LogLines::new(format, levels, builder.baggage.clone()))),
     }
 }
 
