@@ -8,21 +8,22 @@ use tracing_log::{AsLog, LogTracer, log};
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
-    Levels, LogFormat, TakeLine, bridge, layer, teardown::NoSpansAtTeardown,
+    Levels, LogFormat, TakeLine, bridge, layer_with_baggage, teardown::NoSpansAtTeardown,
     without_export_failures,
 };
-use crate::stdout;
+use crate::{baggage_keys::BaggageKeys, stdout};
 
 /// Lines on standard output, and records for a provider.
 #[derive(Debug)]
 pub(crate) struct LogLines {
     format: LogFormat,
     levels: Levels,
+    baggage: Option<BaggageKeys>,
 }
 
 impl LogLines {
-    pub(crate) fn new(format: LogFormat, levels: Levels) -> Self {
-        Self { format, levels }
+    pub(crate) fn new(format: LogFormat, levels: Levels, baggage: Option<BaggageKeys>) -> Self {
+        Self { format, levels, baggage }
     }
 
     /// Sets the name of the service for a format that has a key for it.
@@ -56,8 +57,8 @@ impl LogLines {
             .with(NoSpansAtTeardown)
             .with(exported.map(bridge))
             .with(match console {
-                Some(take) => super::console(take),
-                None => Box::new(layer(self.format)),
+                Some(take) => super::console(take, self.baggage),
+                None => layer_with_baggage(self.format, self.baggage),
             })
             .with(self.levels)
             .with(without_export_failures());

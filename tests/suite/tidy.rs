@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 30] = [
+const ROOT: [(&str, &[&str]); 32] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -28,10 +28,12 @@ const ROOT: [(&str, &[&str]); 30] = [
     ("console", &["digest", "stdout"]),
     ("testing", &["digest"]),
     ("viewer", &["convention", "digest", "percent"]),
-    ("logs", &["stdout"]),
+    ("baggage_keys", &["convention"]),
+    ("logs", &["baggage_keys", "stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "end", "providers"]),
+    ("sampling", &["convention"]),
     (
         "integrations",
         &[
@@ -50,6 +52,7 @@ const ROOT: [(&str, &[&str]); 30] = [
     (
         "setup",
         &[
+            "baggage_keys",
             "console",
             "convention",
             "error_sources",

@@ -128,6 +128,9 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     #[cfg(feature = "viewer")]
     let mut viewer = crate::viewer::ViewerService::default();
     if !plan.is_disabled {
+        // Before the exporters, so that these see the attributes that processors add.
+        tracers = builder.extensions.tracers.apply(tracers);
+        loggers = builder.extensions.loggers.apply(loggers);
         for exporter in plan.exporters.get(Signal::Metrics) {
             meters = pipelines.metrics(*exporter, meters)?;
         }
@@ -161,6 +164,10 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     #[cfg(feature = "logs")]
     let console = pipelines.console.take().filter(|_| plan.shows_lines_in_traces());
     let Pipelines { runtime, ledgers, .. } = pipelines;
+    if !plan.is_disabled {
+        // Behind the exporters, which a reader that is slow to shut down must not delay.
+        meters = builder.extensions.meters.apply(meters);
+    }
     // The meters first, because the other providers measure themselves.
     let meters = meters.build();
     exporter_metrics::observe(&meters.meter_with_scope(emit::scope()), &ledgers);

@@ -91,7 +91,7 @@ impl Plan {
         }
         Ok(Self {
             is_disabled,
-            resource: resource::resource(&environment, &builder.attributes)?,
+            resource: resource::resource(&environment, builder)?,
             sampler: sampler::sampler(&environment)?,
             propagator,
             limits: span_limits(&environment)?,
@@ -190,7 +190,7 @@ fn log_lines(
     match levels.rejected() {
         // Otherwise the lines report what they ignore.
         [first, ..] if builder.is_strict => Err(SetupError::variable("RUST_LOG", first.clone())),
-        _ => Ok(Some(LogLines::new(format, levels))),
+        _ => Ok(Some(LogLines::new(format, levels, builder.baggage.clone()))),
     }
 }
 

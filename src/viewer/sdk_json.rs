@@ -10,7 +10,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, Value, json};
 
-use super::lines::Line;
+use super::line_ring::Line;
 
 /// Returns milliseconds since the Unix epoch.
 pub(super) fn time(time: SystemTime) -> f64 {
