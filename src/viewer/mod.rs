@@ -50,7 +50,7 @@
 //! Without [`with_viewer`](crate::setup::TelemetryBuilder::with_viewer) nothing is held, and the service answers `404`.
 
 mod line_ring;
-mod operations;
+mod measured_operations;
 mod pages;
 mod peers;
 mod processors;

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::{
     Viewer,
     line_ring::{self, Line},
-    operations::{self, Operations},
+    measured_operations::{self, Operations},
     sdk_json,
     store::{self, Store},
     stored_trace::{self, StoredTrace},
@@ -147,7 +147,7 @@ impl Viewer {
 
     /// Returns the metrics about resources.
     pub(super) fn resources(&self) -> Value {
-        json!({ "metrics": operations::resources(&self.0.reader.metrics()) })
+        json!({ "metrics": measured_operations::resources(&self.0.reader.metrics()) })
     }
 }
 
@@ -164,7 +164,11 @@ fn open(store: &Store, id: TraceId) -> Option<Value> {
 
 fn passes(trace: &StoredTrace, query: &Query<'_>) -> bool {
     let operation = query.get("operation").is_none_or(|key| {
-        trace.spans.iter().filter_map(Operation::of_span).any(|own| operations::key(&own) == key)
+        trace
+            .spans
+            .iter()
+            .filter_map(Operation::of_span)
+            .any(|own| measured_operations::key(&own) == key)
     });
     let status = query.get("status").is_none_or(|status| (status == "error") == trace.is_error);
     let min = query.number("min").is_none_or(|min: f64| trace.duration.as_secs_f64() >= min);
@@ -196,7 +200,7 @@ fn contains(line: &Line, lower: &str) -> bool {
 fn row(trace: &StoredTrace) -> Value {
     let mut row = json!({
         "id": trace.id.to_string(),
-        "operation": trace.operation.as_ref().map(operations::key),
+        "operation": trace.operation.as_ref().map(measured_operations::key),
         "is_error": trace.is_error,
         "start": sdk_json::time(trace.start),
         "duration": trace.duration.as_secs_f64(),
