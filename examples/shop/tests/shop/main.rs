@@ -10,5 +10,6 @@ mod counts;
 mod ends;
 mod faults;
 mod processes;
+mod routes;
 mod scrape;
 mod traces;
