@@ -6,6 +6,7 @@ mod postgres;
 #[path = "../../../../tests/receiver/mod.rs"]
 mod receiver;
 
+mod alone;
 mod counts;
 mod ends;
 mod faults;
