@@ -22,7 +22,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn start(role: &str, receiver: &Receiver, variables: &[(&str, String)]) -> Self {
+    pub(crate) fn start(role: &str, receiver: &Receiver, variables: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_shop"))
             .arg(role)
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
