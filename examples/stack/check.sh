@@ -69,8 +69,11 @@ check_kubernetes() {
         echo "the definitions of $operator can't be downloaded: this needs Go and its module proxy" >&2
         failed=1
     fi
-    sed '1,/^spec:/d' kubernetes/prometheusrule.yaml >"$scratch/rules.yml"
-    promtool check rules "$scratch/rules.yml" >"$scratch/log" 2>&1 || { cat "$scratch/log"; failed=1; }
+    # The rules in each resource, as a file.
+    mkdir "$scratch/rules"
+    awk -v rules="$scratch/rules/" '/^---/ { number++; inside = 0 } inside { print >(rules number ".yml") } /^spec:/ { inside = 1 }' \
+        number=0 kubernetes/prometheusrules.yaml
+    promtool check rules "$scratch"/rules/*.yml >"$scratch/log" 2>&1 || { cat "$scratch/log"; failed=1; }
     return "$failed"
 }
 

@@ -3,7 +3,7 @@
 # are written once:
 #
 #   collector-config.yaml   from ../otelcol.yaml
-#   prometheusrule.yaml     from ../rules/*.yml
+#   prometheusrules.yaml    from ../rules/*.yml
 #
 #   generate.sh             writes them
 #   generate.sh --check     fails if one of them differs from what would be written
@@ -27,20 +27,22 @@ YAML
     indent 4 <../otelcol.yaml
 }
 
-prometheus_rule() {
-    cat <<'YAML'
-# Written by generate.sh from ../rules/*.yml.
+# A resource for each file, because the names of groups are unique within one.
+prometheus_rules() {
+    echo "# Written by generate.sh from ../rules/*.yml."
+    local file separator=""
+    for file in ../rules/*.yml; do
+        printf '%s' "$separator"
+        separator=$'---\n'
+        cat <<YAML
 apiVersion: monitoring.coreos.com/v1
 kind: PrometheusRule
 metadata:
-  name: shop
+  name: shop-$(basename "$file" .yml)
   namespace: shop
 spec:
-  groups:
 YAML
-    local file
-    for file in ../rules/*.yml; do
-        sed '/^groups:/d' "$file" | indent 2
+        indent 2 <"$file"
     done
 }
 
@@ -56,5 +58,5 @@ file() {
 mode="${1:-}"
 status=0
 collector_config | file collector-config.yaml || status=1
-prometheus_rule | file prometheusrule.yaml || status=1
+prometheus_rules | file prometheusrules.yaml || status=1
 exit "$status"
