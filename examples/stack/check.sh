@@ -32,6 +32,9 @@ need_modules() {
         { echo "the modules jsonschema and yaml of Python are missing" >&2; return 1; }
 }
 
+# Runs a command, and shows what it prints only if it fails.
+quiet() { "$@" >"$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }; }
+
 check_scripts() {
     need shellcheck apt shellcheck || return
     shellcheck ./*.sh kubernetes/*.sh
@@ -73,22 +76,23 @@ check_kubernetes() {
     mkdir "$scratch/rules"
     awk -v rules="$scratch/rules/" '/^---/ { number++; inside = 0 } inside { print >(rules number ".yml") } /^spec:/ { inside = 1 }' \
         number=0 kubernetes/prometheusrules.yaml
-    promtool check rules "$scratch"/rules/*.yml >"$scratch/log" 2>&1 || { cat "$scratch/log"; failed=1; }
+    quiet promtool check rules "$scratch"/rules/*.yml || failed=1
     return "$failed"
 }
 
 check_prometheus() {
     need promtool part promtool || return
     local failed=0
-    promtool check config prometheus.yml || failed=1
-    promtool check rules rules/*.yml || failed=1
-    promtool test rules rules/tests/*.yml || failed=1
+    # With the rules.
+    quiet promtool check config prometheus.yml || failed=1
+    quiet promtool check config --syntax-only scrape/pull.yml || failed=1
+    quiet promtool test rules rules/tests/*.yml || failed=1
     return "$failed"
 }
 
 check_alertmanager() {
     need amtool apt prometheus-alertmanager || return
-    amtool check-config alertmanager.yml
+    quiet amtool check-config alertmanager.yml
 }
 
 # The Collector that parts.sh builds. otelcol.agent.loadbalancing.yaml needs an exporter that it doesn't have.
@@ -97,9 +101,7 @@ check_collector() {
     need_modules || return
     local failed=0
     validate() {
-        otelcol validate "${@/#/--config=}" >"$scratch/log" 2>&1 && return
-        echo "$*:" && cat "$scratch/log"
-        failed=1
+        quiet otelcol validate "${@/#/--config=}" || { echo "in $*"; failed=1; }
     }
     validate otelcol.yaml
     validate otelcol.yaml otelcol.tail-sampling.yaml
@@ -112,12 +114,12 @@ check_collector() {
 
 check_jaeger() {
     need jaeger part jaeger || return
-    jaeger validate --config=jaeger.yaml >"$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }
+    quiet jaeger validate --config=jaeger.yaml
 }
 
 check_balancer() {
     need haproxy apt haproxy || return
-    haproxy -c -f scale/haproxy.cfg
+    quiet haproxy -c -f scale/haproxy.cfg
 }
 
 # The types of the dashboards, and that the committed JSON is what their source makes.
