@@ -122,10 +122,13 @@ check_balancer() {
     quiet haproxy -c -f scale/haproxy.cfg
 }
 
-# The types of the dashboards, and that the committed JSON is what their source makes.
+# The types of the dashboards, that the committed JSON is what their source makes, and their data sources.
 check_dashboards() {
     command -v npm >/dev/null || { echo "npm is missing" >&2; return 1; }
-    cd grafana && npm ci --silent --no-audit --no-fund && npm run --silent check
+    need_modules || return
+    python3 checks/data_sources.py grafana/dashboards grafana/provisioning/datasources/*.yml \
+        tempo-loki/datasources/*.yml || return
+    cd grafana && quiet npm ci --no-audit --no-fund && quiet npm run check
 }
 
 scratch="$(mktemp -d)"
