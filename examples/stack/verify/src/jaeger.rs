@@ -44,7 +44,7 @@ impl Jaeger {
             ("query.service_name", service),
             ("query.start_time_min", "2020-01-01T00:00:00Z"),
             ("query.start_time_max", "2100-01-01T00:00:00Z"),
-            ("query.search_depth", "100000"),
+            ("query.num_traces", "99999"),
         ];
         self.until(&url, &query, is_wanted).await
     }
