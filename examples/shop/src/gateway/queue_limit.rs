@@ -1,0 +1,79 @@
+//! A layer that limits how long a caller waits until a service is ready.
+
+use std::{
+    error, fmt,
+    future::Future,
+    pin::Pin,
+    task::{Context, Poll},
+    time::Duration,
+};
+
+use tokio::time::{Sleep, sleep};
+use tower::{Layer, Service};
+
+#[derive(Clone)]
+pub(super) struct QueueLimitLayer {
+    limit: Duration,
+}
+
+impl QueueLimitLayer {
+    pub(super) fn new(limit: Duration) -> Self {
+        Self { limit }
+    }
+}
+
+impl<S> Layer<S> for QueueLimitLayer {
+    type Service = QueueLimit<S>;
+
+    fn layer(&self, inner: S) -> QueueLimit<S> {
+        QueueLimit { inner, limit: self.limit, waiting: None }
+    }
+}
+
+pub(super) struct QueueLimit<S> {
+    inner: S,
+    limit: Duration,
+    waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S, Request> Service<Request> for QueueLimit<S>
+where
+    S: Service<Request, Error = WaitedTooLong>,
+{
+    type Response = S::Response;
+    type Error = WaitedTooLong;
+    type Future = S::Future;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), WaitedTooLong>> {
+        if let Poll::Ready(result) = self.inner.poll_ready(cx) {
+            self.waiting = None;
+            return Poll::Ready(result);
+        }
+        let limit = self.limit;
+        let waiting = self.waiting.get_or_insert_with(|| Box::pin(sleep(limit)));
+        waiting.as_mut().poll(cx).map(|()| Err(WaitedTooLong))
+    }
+
+    fn call(&mut self, request: Request) -> S::Future {
+        self.inner.call(request)
+    }
+}
+
+/// A clone has not waited yet.
+impl<S: Clone> Clone for QueueLimit<S> {
+    fn clone(&self) -> Self {
+        Self { inner: self.inner.clone(), limit: self.limit, waiting: None }
+    }
+}
+
+/// The error of a caller that waited for longer than the limit.
+#[derive(Debug)]
+pub(super) struct WaitedTooLong;
+
+impl fmt::Display for WaitedTooLong {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("all workers are busy")
+    }
+}
+
+impl error::Error for WaitedTooLong {}
