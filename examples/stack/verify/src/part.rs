@@ -60,9 +60,11 @@ impl Part {
         status.expect("the process has ended")
     }
 
-    /// Returns what the part has written so far.
+    /// Returns the end of what the part has written so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 }
 

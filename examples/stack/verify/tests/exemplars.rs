@@ -75,7 +75,7 @@ async fn check(prometheus: &Prometheus, jaeger: &Jaeger, selector: &str) {
         let below = bounds.iter().copied().rfind(|bound| bound < le).unwrap_or(0.0);
         assert!(below < *value && value <= le, "{value} is not in ({below}, {le}]");
         assert_eq!((trace_id.len(), span_id.len()), (32, 16));
-        let spans = jaeger.spans(trace_id, 1).await;
+        let spans = jaeger.trace(trace_id, |spans| !spans.is_empty()).await;
         let span = spans.iter().find(|span| span.span_id == *span_id);
         let span = span.unwrap_or_else(|| panic!("{span_id} is not in {spans:?}"));
         assert_eq!(span.name, "GET /orders/{millis}");
