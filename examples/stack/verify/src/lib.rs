@@ -24,5 +24,5 @@ pub use part::{Part, file, ports};
 pub use prometheus::{Prometheus, number};
 pub use shop::{Load, Sent, Shop};
 pub use span::Span;
-pub use stack::{Stack, one_at_a_time};
+pub use stack::Stack;
 pub use victoria_logs::VictoriaLogs;
