@@ -154,7 +154,7 @@ impl RequestLabels {
         labels.extend(self.known.iter().cloned());
         if let Some((rules, path)) = &self.called {
             let method = rules.caches.rpc_methods.failed(path);
-            let method = method.map_or(StringValue::from(names::OTHER), StringValue::from);
+            let method = method.map_or_else(|| names::OTHER.into(), StringValue::from);
             labels.push(KeyValue::new(names::RPC_METHOD, method));
         }
         let announced = || self.slot.as_ref()?.get().map(Route::value);

@@ -44,13 +44,14 @@ impl Faults {
     pub(crate) async fn strike(&self) -> Result<(), Broken> {
         let fault = *self.current.lock().unwrap_or_else(PoisonError::into_inner);
         match fault {
-            Fault::None => Ok(()),
-            Fault::Slow => Ok(time::sleep(DELAY).await),
-            Fault::Errors if fastrand::bool() => Err(Broken),
-            Fault::Errors => Ok(()),
+            Fault::None => {}
+            Fault::Slow => time::sleep(DELAY).await,
+            Fault::Errors if fastrand::bool() => return Err(Broken),
+            Fault::Errors => {}
             // Unwinds without the message of a panic.
             Fault::Dead => panic::resume_unwind(Box::new(Broken)),
         }
+        Ok(())
     }
 
     fn set(&self, name: &str) -> (StatusCode, String) {
