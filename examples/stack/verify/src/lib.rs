@@ -21,7 +21,7 @@ pub use balancer::Balancer;
 pub use collector::Collector;
 pub use jaeger::Jaeger;
 pub use part::{Part, file, ports};
-pub use prometheus::{Prometheus, number};
+pub use prometheus::{Prometheus, number, with_value};
 pub use shop::{Load, Sent, Shop};
 pub use span::Span;
 pub use stack::Stack;

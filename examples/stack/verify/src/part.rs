@@ -94,7 +94,7 @@ fn spawn(
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
-/// Creates a folder for the data of a part.
+/// Creates a folder, which the caller has to remove.
 pub(crate) fn new_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -14,7 +14,7 @@ async fn every_query_returns_data() {
     let own = stack.prometheus.url.trim_start_matches("http://").to_owned();
     stack.prometheus.scrape("prometheus", &own).await;
     stack.prometheus.scrape("alertmanager", &alertmanager.address).await;
-    stack.prometheus.evaluate(&file("rules/*.yml"), Some(&alertmanager.address)).await;
+    stack.prometheus.evaluate(&alertmanager, str::to_owned).await;
     let endpoint = [("OTEL_EXPORTER_OTLP_ENDPOINT", &*collector.http)];
     let shop = Shop::start("queries", &endpoint).await;
     shop.load(&["--scenario", "all", "--seconds", "6", "--rate", "30"]).end().await;
