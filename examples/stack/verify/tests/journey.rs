@@ -124,8 +124,8 @@ gateway SERVER POST /orders
   gateway INTERNAL place order
     gateway CLIENT shop.Inventory/PlaceOrder
       backend SERVER shop.Inventory/PlaceOrder
-        backend CLIENT BEGIN file:shop
-        backend CLIENT COMMIT file:shop
+        backend CLIENT BEGIN :memory:
+        backend CLIENT COMMIT :memory:
         backend CLIENT INSERT orders
         backend CLIENT UPDATE products
     gateway INTERNAL POST /reservations
@@ -139,8 +139,8 @@ gateway SERVER POST /orders
   gateway INTERNAL place order
     gateway CLIENT shop.Inventory/PlaceOrder
       backend SERVER shop.Inventory/PlaceOrder
-        backend CLIENT BEGIN file:shop
-        backend CLIENT ROLLBACK file:shop
+        backend CLIENT BEGIN :memory:
+        backend CLIENT ROLLBACK :memory:
         backend CLIENT UPDATE products
     gateway INTERNAL POST /reservations
       gateway CLIENT POST /reservations
