@@ -83,7 +83,7 @@ impl<S: ConventionSide> Convention<S> {
     /// Lets handlers read the [`Labels`](crate::Labels) of their exchange and add to them, through the
     /// current `opentelemetry::Context`.
     ///
-    /// Default: off, because it costs three allocations per request, and one more for a gRPC call.
+    /// Default: off, because it costs five allocations per request, and one more for a gRPC call.
     #[must_use]
     pub fn with_handler_labels(self) -> Self {
         self.set(|options| options.handler_labels = true)

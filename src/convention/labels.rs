@@ -22,20 +22,31 @@ use super::{
 ///
 /// # Example
 ///
-/// A label for the metrics of the request, and a counter that has the labels of the request:
+/// A handler adds a label to the metrics of its request, and counts with the labels of the request:
 ///
 /// ```
+/// use axum::{Router, routing::post};
 /// use tower_telemetry::opentelemetry::{KeyValue, global};
-/// use tower_telemetry::Labels;
+/// use tower_telemetry::{Convention, Labels, TelemetryLayer};
 ///
-/// async fn handler() {
+/// async fn order() {
 ///     if let Some(labels) = Labels::current() {
 ///         labels.add(KeyValue::new("tenant.tier", "gold"));
 ///     }
 ///     // http.request.method, http.route, tenant.tier and shop.order.outcome.
 ///     let labels = Labels::current_with([KeyValue::new("shop.order.outcome", "placed")]);
 ///     global::meter("shop").u64_counter("shop.orders").build().add(1, &labels);
+/// #   let labels: Vec<_> = labels.iter().map(|label| format!("{}={}", label.key, label.value)).collect();
+/// #   let expected = "http.request.method=POST http.route=/orders tenant.tier=gold shop.order.outcome=placed";
+/// #   assert_eq!(labels.join(" "), expected);
 /// }
+///
+/// let convention = Convention::server().with_handler_labels();
+/// let app: Router =
+///     Router::new().route("/orders", post(order)).layer(TelemetryLayer::new(convention));
+/// # let request = http::Request::post("/orders").body(axum::body::Body::empty()).unwrap();
+/// # let answer = futures_executor::block_on(tower::ServiceExt::oneshot(app, request)).unwrap();
+/// # assert_eq!(answer.status(), 200);
 /// ```
 ///
 /// # What is read

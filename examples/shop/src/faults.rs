@@ -6,7 +6,10 @@ use std::{
     time::Duration,
 };
 
-use axum::{Router, http::StatusCode, routing::put};
+use axum::{
+    http::StatusCode,
+    routing::{MethodRouter, put},
+};
 use tokio::time;
 
 /// The fault of a process, which all its calls share.
@@ -34,10 +37,10 @@ impl Faults {
         Self { may_be_dead: true, ..self }
     }
 
-    /// Returns the route that sets the fault.
-    pub(crate) fn routes(&self) -> Router {
+    /// Returns the handler that sets the fault.
+    pub(crate) fn route(&self) -> MethodRouter {
         let faults = self.clone();
-        Router::new().route("/fault", put(|name: String| async move { faults.set(name.trim()) }))
+        put(|name: String| async move { faults.set(name.trim()) })
     }
 
     /// Affects a call as the fault says.

@@ -23,10 +23,11 @@ pub(crate) fn observed(routes: Router) -> Router {
     routes.layer(middleware::from_fn(log)).layer(telemetry)
 }
 
-/// Returns the routes of an orchestrator and of Prometheus, which are not observed.
-pub(crate) fn probes(shutdown: &GracefulShutdown) -> Router {
-    Router::new()
-        .route("/healthz", get(|| async { "ok\n" }))
+/// Adds the routes of an orchestrator and of Prometheus, which are not observed.
+///
+/// `Router::merge` would replace the fallback, and unknown paths would not be observed any more.
+pub(crate) fn with_probes(app: Router, shutdown: &GracefulShutdown) -> Router {
+    app.route("/healthz", get(|| async { "ok\n" }))
         .route_service("/readyz", shutdown.readiness())
         .route_service("/metrics", shutdown.telemetry().prometheus())
 }

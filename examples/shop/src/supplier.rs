@@ -18,11 +18,9 @@ pub(crate) struct Settings {
 pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     let shutdown = GracefulShutdown::new(telemetry::start("shop-supplier")?);
     let faults = Faults::default().with_dead();
-    let reservations =
-        Router::new().route("/reservations", post(reserve)).with_state(faults.clone());
-    let app = http_server::observed(reservations)
-        .merge(http_server::probes(&shutdown))
-        .merge(faults.routes());
+    let routes = Router::new().route("/reservations", post(reserve)).with_state(faults.clone());
+    let app = http_server::observed(routes).route("/fault", faults.route());
+    let app = http_server::with_probes(app, &shutdown);
     http_server::serve(settings.listen, app, shutdown).await
 }
 

@@ -6,6 +6,7 @@ mod store;
 
 use std::{io, net::SocketAddr};
 
+use axum::Router;
 use futures_util::StreamExt;
 use tokio::net::TcpListener;
 use tonic::transport::{Server, server::TcpIncoming};
@@ -35,7 +36,8 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
     let shutdown = GracefulShutdown::new(telemetry::start("shop-backend")?);
     let store = Store::connect(&settings.database_url).await?;
     let faults = Faults::default();
-    let ops = http_server::probes(&shutdown).merge(faults.routes());
+    let ops = Router::new().route("/fault", faults.route());
+    let ops = http_server::with_probes(ops, &shutdown);
     let inventory = InventoryServer::new(InventoryService::new(store.clone(), faults));
     let server = Server::builder()
         .layer(TelemetryLayer::server().with_error_kinds([ErrorKinds::TONIC]))

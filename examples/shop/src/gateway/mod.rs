@@ -37,7 +37,7 @@ pub(crate) async fn run(settings: Settings) -> Result<(), Error> {
         .merge(products::routes(backend.clone()))
         .merge(orders::routes(backend, supplier))
         .merge(reports::routes());
-    let app = http_server::observed(routes).merge(http_server::probes(&shutdown));
+    let app = http_server::with_probes(http_server::observed(routes), &shutdown);
     http_server::serve(settings.listen, app, shutdown).await
 }
 

@@ -1,5 +1,7 @@
 //! `POST /orders`: the supplier reserves the goods, and the backend books the order.
 
+use std::error::Error;
+
 use axum::{Json, Router, extract::State, http::StatusCode, routing::post};
 use serde::Deserialize;
 use tonic::Code;
@@ -63,7 +65,7 @@ impl Orders {
         let number = fastrand::i64(1..);
         let reserved = self.supplier.reserve(&Reservation { number, product, quantity }).await;
         if let Err(error) = reserved {
-            tracing::warn!(%error, "the supplier failed");
+            tracing::warn!(error = &*error as &dyn Error, "the supplier failed");
             return Outcome::SupplierFailed;
         }
         let order = PlaceOrderRequest { reservation: number, product, quantity };

@@ -52,9 +52,8 @@ async fn product(
 ) -> Result<Json<Arc<Product>>, StatusCode> {
     let cached = products.cache.get(&id).await;
     let result = if cached.is_some() { "hit" } else { "miss" };
-    let labels = ["shop.cache.name", "shop.cache.result"].into_iter().zip(["products", result]);
-    let labels: Vec<_> = labels.map(|(key, value)| KeyValue::new(key, value)).collect();
-    products.lookups.add(1, &labels);
+    let name = KeyValue::new("shop.cache.name", "products");
+    products.lookups.add(1, &[name, KeyValue::new("shop.cache.result", result)]);
     if let Some(product) = cached {
         return Ok(Json(product));
     }

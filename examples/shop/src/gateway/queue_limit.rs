@@ -1,4 +1,4 @@
-//! A layer that limits how long a caller waits until a service is ready.
+//! Limits how long a caller waits until a service is ready.
 
 use std::{
     error, fmt,
@@ -9,31 +9,18 @@ use std::{
 };
 
 use tokio::time::{Sleep, sleep};
-use tower::{Layer, Service};
-
-#[derive(Clone)]
-pub(super) struct QueueLimitLayer {
-    limit: Duration,
-}
-
-impl QueueLimitLayer {
-    pub(super) fn new(limit: Duration) -> Self {
-        Self { limit }
-    }
-}
-
-impl<S> Layer<S> for QueueLimitLayer {
-    type Service = QueueLimit<S>;
-
-    fn layer(&self, inner: S) -> QueueLimit<S> {
-        QueueLimit { inner, limit: self.limit, waiting: None }
-    }
-}
+use tower::{Layer, Service, layer::layer_fn};
 
 pub(super) struct QueueLimit<S> {
     inner: S,
     limit: Duration,
     waiting: Option<Pin<Box<Sleep>>>,
+}
+
+impl<S> QueueLimit<S> {
+    pub(super) fn layer(limit: Duration) -> impl Layer<S, Service = Self> + Clone {
+        layer_fn(move |inner| Self { inner, limit, waiting: None })
+    }
 }
 
 impl<S, Request> Service<Request> for QueueLimit<S>

@@ -13,14 +13,14 @@ use tower::{
 };
 use tower_telemetry::resources::SaturationLayer;
 
-use super::queue_limit::{QueueLimitLayer, WaitedTooLong};
+use super::queue_limit::{QueueLimit, WaitedTooLong};
 
 type Workers = BoxCloneSyncService<u32, String, WaitedTooLong>;
 
 pub(super) fn routes() -> Router {
     let workers = ServiceBuilder::new()
         .layer(SaturationLayer::new("reports"))
-        .layer(QueueLimitLayer::new(Duration::from_secs(1)))
+        .layer(QueueLimit::layer(Duration::from_secs(1)))
         .layer(ConcurrencyLimitLayer::new(2))
         .service(service_fn(write_report));
     let workers = Workers::new(workers);

@@ -1,18 +1,23 @@
 //! What was sent, what `/metrics` counts, what is logged and what is exported is the same.
 
-use std::collections::BTreeSet;
+use std::{collections::BTreeSet, thread};
 
 use crate::{
     postgres::PostgresServer,
-    processes::{Answers, Shop},
+    processes::{Answers, Process, Shop},
     receiver::Receiver,
+    scrape::Metrics,
     traces::{Traces, hex},
 };
 
 const BY_ROUTE: [&str; 3] = ["http_request_method", "http_route", "http_response_status_code"];
 
 /// Sends requests to a shop with this database, and compares everything.
-fn every_request_is_counted(database: Option<String>, database_name: &str) {
+fn every_request_is_counted(database: Option<String>) {
+    let (system, namespace) = match &database {
+        None => ("sqlite", ":memory:".to_owned()),
+        Some(url) => ("postgresql", url.rsplit('/').next().unwrap().to_owned()),
+    };
     let receiver = Receiver::start();
     let mut shop = Shop::start(&receiver, database);
     let answers = Answers::of(shop.load(&["--requests", "600", "--rate", "200"]));
@@ -51,7 +56,7 @@ fn every_request_is_counted(database: Option<String>, database_name: &str) {
     let by_call = ["rpc_method", "rpc_status_code"];
     assert_eq!(backend.by("rpc_server_call_duration_seconds_count", &by_call), calls);
     assert_eq!(gateway.by("rpc_client_call_duration_seconds_count", &by_call), calls);
-    let inserted = [("db_query_summary", "INSERT orders"), ("db_system_name", database_name)];
+    let inserted = [("db_query_summary", "INSERT orders"), ("db_system_name", system)];
     let operations = "db_client_operation_duration_seconds_count";
     assert_eq!(backend.sum(operations, &inserted) as u64, placed);
     assert!(backend.sum("shop_job_duration_seconds_count", &[("shop_job_name", "restock")]) > 0.0);
@@ -79,7 +84,7 @@ fn every_request_is_counted(database: Option<String>, database_name: &str) {
     let traces = Traces::of(&received);
     let served = traces.spans("shop-gateway", "Server").len();
     assert_eq!(served, 600, "each request has a span, and the last ones are delivered");
-    assert_order_and_product(&traces, database_name);
+    assert_order_and_product(&traces, &namespace);
 
     let is_answer = |line: &&serde_json::Value| line["fields"]["message"] == "answered";
     assert_eq!(shop.gateway.lines.iter().filter(is_answer).count(), 600);
@@ -100,8 +105,7 @@ fn every_request_is_counted(database: Option<String>, database_name: &str) {
 }
 
 /// An order and a product that was not in the cache, from the customer to the database.
-fn assert_order_and_product(traces: &Traces, database: &str) {
-    let namespace = if database == "sqlite" { ":memory:" } else { "shop0" };
+fn assert_order_and_product(traces: &Traces, namespace: &str) {
     let order = format!(
         "\
 shop-gateway Server POST /orders
@@ -133,16 +137,39 @@ shop-gateway Server GET /products/{id}
 
 #[test]
 fn with_sqlite() {
-    every_request_is_counted(None, "sqlite");
+    every_request_is_counted(None);
 }
 
 #[test]
 fn with_postgresql() {
     let server = PostgresServer::shared();
+    every_request_is_counted(Some(new_database(&server)));
+}
+
+/// Instances that start at once create the tables once, and both serve.
+#[test]
+fn two_backends_share_a_database() {
+    let (server, receiver) = (PostgresServer::shared(), Receiver::start());
+    let variables = [("DATABASE_URL", new_database(&server))];
+    let start = || Process::start("backend", &receiver, &variables);
+    let backends = thread::scope(|scope| {
+        let both = [scope.spawn(start), scope.spawn(start)];
+        both.map(|started| started.join().unwrap())
+    });
+    let mut instances = BTreeSet::new();
+    for mut backend in backends {
+        let metrics = Metrics::of(&backend.url("ops_address"));
+        instances.extend(metrics.by("tokio_runtime_workers", &["service_instance_id"]).into_keys());
+        backend.terminate();
+        backend.wait();
+    }
+    assert_eq!(instances.len(), 2);
+}
+
+/// Returns the URL of a new database.
+fn new_database(server: &PostgresServer) -> String {
     let runtime = tokio::runtime::Runtime::new().unwrap();
     let options = runtime.block_on(server.new_database());
     let (host, port) = (options.get_host(), options.get_port());
-    let database = options.get_database().unwrap();
-    let url = format!("postgres://tester@{host}:{port}/{database}");
-    every_request_is_counted(Some(url), "postgresql");
+    format!("postgres://tester@{host}:{port}/{}", options.get_database().unwrap())
 }

@@ -6,9 +6,11 @@ mod postgres;
 #[path = "../../../../tests/receiver/mod.rs"]
 mod receiver;
 
+mod alone;
 mod counts;
 mod ends;
 mod faults;
 mod processes;
+mod routes;
 mod scrape;
 mod traces;

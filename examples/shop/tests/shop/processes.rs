@@ -22,7 +22,7 @@ pub(crate) struct Process {
 }
 
 impl Process {
-    fn start(role: &str, receiver: &Receiver, variables: &[(&str, String)]) -> Self {
+    pub(crate) fn start(role: &str, receiver: &Receiver, variables: &[(&str, String)]) -> Self {
         let mut child = Command::new(env!("CARGO_BIN_EXE_shop"))
             .arg(role)
             .env("OTEL_EXPORTER_OTLP_ENDPOINT", receiver.url())
@@ -75,7 +75,7 @@ impl Process {
     }
 
     /// Returns the URL that the field of the line `listening` has.
-    fn url(&self, field: &str) -> String {
+    pub(crate) fn url(&self, field: &str) -> String {
         format!("http://{}", self.addresses[field].as_str().unwrap())
     }
 }
@@ -122,12 +122,27 @@ impl Shop {
         load
     }
 
+    /// Returns the metrics of gateway, backend and supplier when no call is recorded any more: a server
+    /// records a call when its caller has the answer already.
     pub(crate) fn metrics(&self) -> [Metrics; 3] {
-        [
-            Metrics::of(&self.gateway.url("address")),
-            Metrics::of(&self.backend.url("ops_address")),
-            Metrics::of(&self.supplier.url("address")),
-        ]
+        let scrape = || {
+            let urls = [
+                self.gateway.url("address"),
+                self.backend.url("ops_address"),
+                self.supplier.url("address"),
+            ];
+            urls.map(|url| Metrics::of(&url))
+        };
+        let calls = |all: &[Metrics; 3]| all.each_ref().map(Metrics::calls);
+        let mut before = scrape();
+        loop {
+            thread::sleep(Duration::from_millis(50));
+            let now = scrape();
+            if calls(&before) == calls(&now) {
+                return now;
+            }
+            before = now;
+        }
     }
 
     /// Tells all processes to stop, and waits until they have ended well.

@@ -1,10 +1,28 @@
-//! The answer of `/metrics`.
+//! Requests to a process, and the answer of `/metrics`.
 
 use std::{
     collections::BTreeMap,
     io::{Read, Write},
     net::TcpStream,
 };
+
+/// Sends a request, and returns status and body.
+pub(crate) fn request(url: &str, method: &str, path: &str, body: &str) -> (u16, String) {
+    let host = url.trim_start_matches("http://");
+    let mut stream = TcpStream::connect(host).unwrap();
+    // HTTP/1.0: the body ends with the connection.
+    let length = body.len();
+    write!(
+        stream,
+        "{method} {path} HTTP/1.0\r\nHost: {host}\r\nContent-Length: {length}\r\n\r\n{body}"
+    )
+    .unwrap();
+    let mut answer = String::new();
+    stream.read_to_string(&mut answer).unwrap();
+    let (head, body) = answer.split_once("\r\n\r\n").unwrap();
+    let status = head.split(' ').nth(1).unwrap().parse().unwrap();
+    (status, body.to_owned())
+}
 
 /// The series of a process.
 pub(crate) struct Metrics {
@@ -13,14 +31,8 @@ pub(crate) struct Metrics {
 
 impl Metrics {
     pub(crate) fn of(url: &str) -> Self {
-        let host = url.trim_start_matches("http://");
-        let mut stream = TcpStream::connect(host).unwrap();
-        // HTTP/1.0: the body ends with the connection.
-        write!(stream, "GET /metrics HTTP/1.0\r\nHost: {host}\r\n\r\n").unwrap();
-        let mut answer = String::new();
-        stream.read_to_string(&mut answer).unwrap();
-        let (head, body) = answer.split_once("\r\n\r\n").unwrap();
-        assert!(head.contains(" 200 "), "{head}");
+        let (status, body) = request(url, "GET", "/metrics", "");
+        assert_eq!(status, 200, "{body}");
         let lines = body.lines().filter(|line| !line.starts_with('#') && !line.is_empty());
         Self { series: lines.map(series).collect() }
     }
@@ -32,6 +44,16 @@ impl Metrics {
         };
         let series = self.series.iter().filter(|(of, labels, _)| of == name && has(labels));
         series.map(|(_, _, value)| value).sum()
+    }
+
+    /// Returns the numbers of calls that have ended and that have not.
+    pub(crate) fn calls(&self) -> [f64; 3] {
+        let names = [
+            "http_server_request_duration_seconds_count",
+            "rpc_server_call_duration_seconds_count",
+            "http_server_active_requests",
+        ];
+        names.map(|name| self.sum(name, &[]))
     }
 
     /// Returns the sums of a counter by the values of these labels, joined by spaces. Series without

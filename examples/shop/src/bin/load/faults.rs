@@ -1,5 +1,7 @@
 //! The faults of a scenario.
 
+use std::{error, iter};
+
 use axum::{
     body::Bytes,
     http::{Request, Uri},
@@ -30,7 +32,10 @@ pub(crate) async fn set(
 async fn put(client: &HttpClient, process: &Uri, fault: &'static str) -> Result<(), Error> {
     let url = at(process, "/fault");
     let request = Request::put(&url).body(Full::from(Bytes::from_static(fault.as_bytes())))?;
-    let answer = client.request(request).await.map_err(|error| format!("{url}: {error}"))?;
+    let answer = client.request(request).await.map_err(|error| {
+        let causes = iter::successors(Some(&error as &dyn error::Error), |error| error.source());
+        format!("{url}: {}", causes.map(ToString::to_string).collect::<Vec<_>>().join(": "))
+    })?;
     match answer.status().is_success() {
         true => Ok(()),
         false => Err(format!("{url}: {}", answer.status()).into()),

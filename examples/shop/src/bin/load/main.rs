@@ -99,8 +99,11 @@ async fn main() -> ExitCode {
         eprintln!("load: {error}");
         return ExitCode::FAILURE;
     }
-    let is_answered = counts.keys().any(|(_, _, status)| status != NO_ANSWER);
-    if is_answered { ExitCode::SUCCESS } else { ExitCode::FAILURE }
+    if counts.keys().all(|(_, _, status)| status == NO_ANSWER) {
+        eprintln!("load: {} has not answered", settings.url);
+        return ExitCode::FAILURE;
+    }
+    ExitCode::SUCCESS
 }
 
 async fn run(settings: &Settings, client: &HttpClient, counts: &Counts) -> Result<(), Error> {
