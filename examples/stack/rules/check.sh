@@ -19,6 +19,10 @@ grep -oP 'alert: \K\w+' alerts.yml | while read -r alert; do
         echo "rules/check.sh: no test expects $alert to fire" >&2
         exit 1
     }
+    grep -q "runbook_url: docs/stack.md#${alert,,}\$" alerts.yml || {
+        echo "rules/check.sh: the runbook_url of $alert has another anchor" >&2
+        exit 1
+    }
 done
 
 amtool check-config ../alertmanager.yml

@@ -39,6 +39,6 @@ export const overview = dashboard('tower-overview', 'Service overview', 'Service
   row(
     'Alerts and logs',
     table('Firing alerts', 'none', { expr: 'ALERTS{alertstate="firing"}' }, 24),
-    logLines('Warnings and errors', 'severity_text:in(WARN, ERROR)'),
+    logLines('Warnings and errors', '{service.name=~"$service"} severity_number:>=13'),
   ),
 ]);
