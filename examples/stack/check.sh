@@ -9,22 +9,24 @@
 set -uo pipefail
 cd "$(dirname "$0")" || exit
 
-all=(scripts compose dockerfile kubernetes prometheus alertmanager collector jaeger balancer dashboards)
+all=(scripts compose dockerfile kubernetes rules collector jaeger balancer dashboards)
 
 # The operator's module has the definitions of its resources.
 operator=github.com/prometheus-operator/prometheus-operator@v0.85.0
 
-# Finds the program $1, or installs the package $3 with $2: pip, apt or part.
+# Finds the program $1, or installs the package $3 with $2: pip or apt.
 need() {
     command -v "$1" >/dev/null && return
     case "$2" in
         pip) python3 -m pip install --quiet "$3" ;;
         apt) apt-get update && apt-get install -y --no-install-recommends "$3" ;;
-        part) ./parts.sh "$3" ;;
     esac >/dev/null 2>&1
     hash -r
     command -v "$1" >/dev/null || { echo "$1 is missing, and $2 can't install $3" >&2; return 1; }
 }
+
+# Builds a part, unless its version is there. A system's promtool may be too old for prometheus.yml.
+need_part() { ./parts.sh "$1" >/dev/null || { echo "parts.sh can't build $1" >&2; return 1; }; }
 
 # Finds or installs the modules of Python that checks/ needs.
 need_modules() {
@@ -37,7 +39,7 @@ quiet() { "$@" >"$scratch/log" 2>&1 || { cat "$scratch/log"; return 1; }; }
 
 check_scripts() {
     need shellcheck apt shellcheck || return
-    shellcheck ./*.sh kubernetes/*.sh
+    shellcheck ./*.sh ./*/*.sh
 }
 
 # Each variant is a second file over the first.
@@ -59,7 +61,7 @@ check_dockerfile() {
 
 check_kubernetes() {
     need kubernetes-validate pip kubernetes-validate || return
-    need promtool part promtool || return
+    need_part promtool || return
     need_modules || return
     local definitions failed=0
     kubernetes/generate.sh --check || failed=1
@@ -80,24 +82,16 @@ check_kubernetes() {
     return "$failed"
 }
 
-check_prometheus() {
-    need promtool part promtool || return
-    local failed=0
-    # With the rules.
-    quiet promtool check config prometheus.yml || failed=1
-    quiet promtool check config --syntax-only scrape/pull.yml || failed=1
-    quiet promtool test rules rules/tests/*.yml || failed=1
-    return "$failed"
-}
-
-check_alertmanager() {
+# Prometheus' configuration and rules, each alert's test, and Alertmanager's routes.
+check_rules() {
+    need_part promtool || return
     need amtool apt prometheus-alertmanager || return
-    quiet amtool check-config alertmanager.yml
+    quiet rules/check.sh
 }
 
 # The Collector that parts.sh builds. otelcol.agent.loadbalancing.yaml needs an exporter that it doesn't have.
 check_collector() {
-    need otelcol part collector || return
+    need_part collector || return
     need_modules || return
     local failed=0
     validate() {
@@ -113,7 +107,7 @@ check_collector() {
 }
 
 check_jaeger() {
-    need jaeger part jaeger || return
+    need_part jaeger || return
     quiet jaeger validate --config=jaeger.yaml
 }
 
@@ -122,10 +116,13 @@ check_balancer() {
     quiet haproxy -c -f scale/haproxy.cfg
 }
 
-# The types of the dashboards, and that the committed JSON is what their source makes.
+# The types of the dashboards, that the committed JSON is what their source makes, and their data sources.
 check_dashboards() {
     command -v npm >/dev/null || { echo "npm is missing" >&2; return 1; }
-    cd grafana && npm ci --silent --no-audit --no-fund && npm run --silent check
+    need_modules || return
+    python3 checks/data_sources.py grafana/dashboards grafana/provisioning/datasources/*.yml \
+        tempo-loki/datasources/*.yml || return
+    cd grafana && quiet npm ci --no-audit --no-fund && quiet npm run check
 }
 
 scratch="$(mktemp -d)"
