@@ -4,12 +4,13 @@
 #
 #   local.sh up             starts what does not run yet
 #   local.sh load [option…] sends requests to the shop; `local.sh load --help` lists the options
+#   local.sh walk           goes from the latency of a route to its slowest trace to the log lines of that trace
 #   local.sh status         lists the parts and their ports
 #   local.sh down           stops all parts
 #   local.sh verify         runs the tests of the stack, which have parts of their own
 #
-# Needs Rust, Go (once, to build the parts), curl, and Debian's package prometheus-alertmanager. Data, logs and
-# process ids are in TOWER_TELEMETRY_STACK, by default the directory .stack beside this file.
+# Needs Rust, Go (once, to build the parts), curl, jq (for `walk`), and Debian's package prometheus-alertmanager.
+# Data, logs and process ids are in TOWER_TELEMETRY_STACK, by default the directory .stack beside this file.
 set -euo pipefail
 here="$(cd "$(dirname "$0")" && pwd)"
 dir="${TOWER_TELEMETRY_STACK:-$here/.stack}"
@@ -181,25 +182,58 @@ up() {
     cat <<END
 
   shop          http://127.0.0.1:8000/products/7
-  Prometheus    http://127.0.0.1:9090
-  Jaeger        http://127.0.0.1:16686
+  Prometheus    http://127.0.0.1:9090/api/v1/alerts
+  Jaeger        http://127.0.0.1:16686/api/v3/services
   VictoriaLogs  http://127.0.0.1:9428/select/vmui
   Alertmanager  http://127.0.0.1:9093
 
 From a spike to the trace to its lines:
 
-  1. $0 load --scenario slow --seconds 60
-  2. Prometheus, Graph, with "Show exemplars":
-       histogram_quantile(0.95, sum by (le, http_route) (rate(http_server_request_duration_seconds_bucket{service_name="shop-gateway"}[1m])))
-     Or as text, the slow requests with their traces:
-       curl -sG http://127.0.0.1:9090/api/v1/query_exemplars -d start=\$((\$(date +%s) - 600)) -d end=\$(date +%s) \\
-         --data-urlencode 'query=http_server_request_duration_seconds_bucket{service_name="shop-gateway",le="1.0"}'
-  3. Jaeger:        http://127.0.0.1:16686/trace/<trace_id of an exemplar>
-  4. VictoriaLogs:  trace_id:<trace_id>
-       curl -sG http://127.0.0.1:9428/select/logsql/query --data-urlencode 'query=trace_id:<trace_id>'
+  $0 load --scenario slow --seconds 20
+  $0 walk
 
-Grafana is not among the parts: \`docker compose up\` has it, with the dashboards.
+Prometheus and Jaeger answer queries, but have no pages: their Go modules don't contain them, and Grafana's is
+not served. \`docker compose up\` has the pages and the dashboards.
 END
+}
+
+# Prints a question as a command, asks it, and prints what `jq` makes of the answer.
+ask() {
+    local url="$1" filter="$2" query=()
+    [ $# -lt 3 ] || query=(--data-urlencode "query=$3")
+    printf "\n   curl -sG '%s'" "$url" >&2
+    [ $# -lt 3 ] || printf " --data-urlencode 'query=%s'" "$3" >&2
+    printf '\n\n' >&2
+    curl --silent --show-error --fail -G "$url" "${query[@]}" | jq -r "$filter"
+}
+
+# shellcheck disable=SC2016 # the variables in filters are jq's
+walk() {
+    command -v jq >/dev/null || fail "jq is missing: apt install jq"
+    local now histogram route trace
+    now="$(date +%s)"
+    histogram='http_server_request_duration_seconds_bucket{service_name="shop-gateway"}'
+    echo "1. The 95th percentile of each route in the last five minutes, in seconds:"
+    ask http://127.0.0.1:9090/api/v1/query '.data.result[] | "   \(.value[1]) \(.metric.http_route)"' \
+        "histogram_quantile(0.95, sum by (le, http_route) (rate(${histogram}[5m])))"
+    printf '\n2. The slowest request whose trace is known, an exemplar:\n'
+    read -r trace route < <(ask "http://127.0.0.1:9090/api/v1/query_exemplars?start=$((now - 300))&end=$now" '
+        [.data[] | .seriesLabels.http_route as $route | .exemplars[] | {route: $route} + .]
+        | max_by(.value | tonumber) // empty
+        | "\(.labels.trace_id) \(.value) s \(.route)"' "$histogram") ||
+        fail "there are no exemplars yet: send requests with \`$0 load\`, and wait for five seconds"
+    echo "   $trace $route"
+    printf '\n3. Its trace:\n'
+    ask "http://127.0.0.1:16686/api/v3/traces/$trace" '
+        [.result.resourceSpans[] | (.resource.attributes[] | select(.key == "service.name").value.stringValue) as $service
+            | .scopeSpans[].spans[] | {service: $service} + .]
+        | (map({key: .spanId, value: (.parentSpanId // "")}) | from_entries) as $parents
+        | def depth: if ($parents[.] // "") == "" then 0 else 1 + ($parents[.] | depth) end;
+        sort_by(.startTimeUnixNano)[]
+        | "   \("  " * (.spanId | depth) // "")\(.service) \(.name), \(((.endTimeUnixNano | tonumber) - (.startTimeUnixNano | tonumber)) / 1e6 | round) ms"'
+    printf '\n4. Its log lines:\n'
+    ask http://127.0.0.1:9428/select/logsql/query '"   \(._time) \(.severity_text) \(.["service.name"]) \(._msg)"' \
+        "trace_id:$trace | sort by (_time)"
 }
 
 status() {
@@ -224,6 +258,7 @@ case "${1:-}" in
         done
         echo "data and logs stay in $dir"
         ;;
+    walk) walk ;;
     status) status ;;
     load)
         build_shop

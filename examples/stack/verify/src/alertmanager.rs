@@ -1,6 +1,7 @@
 //! Alertmanager, and a receiver of its notifications.
 
 use std::{
+    collections::BTreeSet,
     fs,
     sync::{Arc, Mutex},
     time::Duration,
@@ -59,7 +60,10 @@ impl Notifications {
         let list = received.clone();
         let keep = async move |body: String| {
             let document: Value = serde_json::from_str(&body).unwrap_or_default();
-            let alerts = document["alerts"].as_array().cloned().unwrap_or_default();
+            let mut alerts = document["alerts"].as_array().cloned().unwrap_or_default();
+            for alert in &mut alerts {
+                alert["receiver"] = document["receiver"].clone();
+            }
             list.lock().expect("no panic while locked").extend(alerts);
         };
         let listener = TcpListener::bind("127.0.0.1:0").await.expect("a free port");
@@ -69,6 +73,13 @@ impl Notifications {
             let _ = axum::serve(listener, app).await;
         });
         Self { url: format!("http://{address}/"), received, server }
+    }
+
+    /// Returns the names of the alerts that were notified so far.
+    pub fn names(&self) -> BTreeSet<String> {
+        let received = self.received.lock().expect("no panic while locked");
+        let names = received.iter().filter_map(|alert| alert["labels"]["alertname"].as_str());
+        names.map(str::to_owned).collect()
     }
 
     /// Returns a notified alert with this name and status (`firing`, `resolved`), once there is one.

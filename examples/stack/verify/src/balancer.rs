@@ -52,6 +52,11 @@ impl Balancer {
         tasks.spawn(serve(listener, targets));
         Self { address, _tasks: tasks }
     }
+
+    /// Returns the base of its URLs.
+    pub fn url(&self) -> String {
+        format!("http://{}", self.address)
+    }
 }
 
 /// Asks a target again and again whether it is ready.

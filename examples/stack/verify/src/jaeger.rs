@@ -31,10 +31,10 @@ impl Jaeger {
         Self { part, otlp: format!("127.0.0.1:{otlp}"), url: format!("http://127.0.0.1:{query}") }
     }
 
-    /// Returns the spans of a trace, as soon as there are `count`: waits for a minute at most.
-    pub async fn spans(&self, trace_id: &str, count: usize) -> Vec<Span> {
+    /// Returns the spans of a trace, as soon as they are as wanted: waits for a minute at most.
+    pub async fn trace(&self, trace_id: &str, is_wanted: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         let url = format!("{}/api/v3/traces/{trace_id}", self.url);
-        self.until(&url, &[], |spans| spans.len() >= count).await
+        self.until(&url, &[], is_wanted).await
     }
 
     /// Returns all spans of traces with a span of a service, as soon as they are as wanted.
@@ -44,7 +44,7 @@ impl Jaeger {
             ("query.service_name", service),
             ("query.start_time_min", "2020-01-01T00:00:00Z"),
             ("query.start_time_max", "2100-01-01T00:00:00Z"),
-            ("query.search_depth", "100000"),
+            ("query.num_traces", "99999"),
         ];
         self.until(&url, &query, is_wanted).await
     }

@@ -60,9 +60,11 @@ impl Part {
         status.expect("the process has ended")
     }
 
-    /// Returns what the part has written so far.
+    /// Returns the end of what the part has written so far.
     pub fn log(&self) -> String {
-        fs::read_to_string(self.folder.join("log")).unwrap_or_default()
+        let log = fs::read_to_string(self.folder.join("log")).unwrap_or_default();
+        let lines: Vec<_> = log.lines().collect();
+        lines[lines.len().saturating_sub(20)..].join("\n")
     }
 }
 
@@ -92,7 +94,7 @@ fn spawn(
         .unwrap_or_else(|error| panic!("{program}: {error}"))
 }
 
-/// Creates a folder for the data of a part.
+/// Creates a folder, which the caller has to remove.
 pub(crate) fn new_folder() -> PathBuf {
     static NEXT: AtomicU32 = AtomicU32::new(0);
     let number = NEXT.fetch_add(1, Ordering::Relaxed);

@@ -8,7 +8,7 @@ use std::{
 use serde_json::Value;
 
 use crate::{
-    Part,
+    Alertmanager, Part,
     ask::{get, post, until},
     part::{built, file, new_folder, ports},
 };
@@ -30,12 +30,9 @@ impl Prometheus {
     pub fn start() -> Self {
         let base = fs::read_to_string(file("prometheus.yml")).expect("prometheus.yml");
         // The tests have jobs and rules of their own, and can't wait for five seconds.
-        let base = without_sections(
-            &base,
-            &["scrape_config_files", "scrape_configs", "rule_files", "alerting"],
-        )
-        .replace("_interval: 5s", "_interval: 1s")
-        .replace("_interval: 15s", "_interval: 1s");
+        let base = without_sections(&base, &["scrape_config_files", "rule_files", "alerting"]);
+        let base = with_value(&base, "scrape_interval", "1s");
+        let base = with_value(&base, "evaluation_interval", "1s");
         Self::with(&built("prometheus"), &["--web.enable-otlp-receiver"], base)
     }
 
@@ -85,10 +82,19 @@ impl Prometheus {
         self.reload().await;
     }
 
-    /// Evaluates the rules of a file, and sends alerts to this Alertmanager, `host:port`.
-    pub async fn evaluate(&mut self, rules: &str, alertmanager: Option<&str>) {
-        self.rules.push(rules.to_owned());
-        self.alertmanager = alertmanager.map(str::to_owned);
+    /// Evaluates the stack's rules each second, as `edit` returns them, and sends alerts to an Alertmanager.
+    pub async fn evaluate(&mut self, alertmanager: &Alertmanager, edit: impl Fn(&str) -> String) {
+        for entry in fs::read_dir(file("rules")).expect("the rules of the stack") {
+            let path = entry.expect("a file of rules").path();
+            if path.extension().is_some_and(|extension| extension == "yml") {
+                let rules = fs::read_to_string(&path).expect("a file of rules");
+                let rules = with_value(&edit(&rules), "interval", "1s");
+                let copy = self.config.with_file_name(path.file_name().expect("a file has a name"));
+                fs::write(&copy, rules).expect("a copy of rules");
+                self.rules.push(copy.display().to_string());
+            }
+        }
+        self.alertmanager = Some(alertmanager.address.clone());
         self.reload().await;
     }
 
@@ -152,6 +158,17 @@ pub fn number(value: &Value) -> Option<f64> {
         "+Inf" => Some(f64::INFINITY),
         text => text.parse().ok(),
     }
+}
+
+/// Returns a YAML document in which a key has another value, wherever it is.
+pub fn with_value(yaml: &str, key: &str, value: &str) -> String {
+    let line = |line: &str| match line.split_once(key) {
+        Some((indent, rest)) if indent.trim().is_empty() && rest.starts_with(": ") => {
+            format!("{indent}{key}: {value}\n")
+        }
+        _ => format!("{line}\n"),
+    };
+    yaml.lines().map(line).collect()
 }
 
 /// Returns a YAML document without some of its sections.

@@ -1,7 +1,5 @@
 //! Backends of the three signals.
 
-use tokio::sync::{Mutex, MutexGuard};
-
 use crate::{Collector, Jaeger, Prometheus, VictoriaLogs};
 
 /// The backends: traces, metrics and logs.
@@ -27,10 +25,4 @@ impl Stack {
         self.prometheus.scrape("collector", &collector.own_metrics).await;
         collector
     }
-}
-
-/// Lets the tests of a file run one after the other, because several stacks at once starve on two cores.
-pub async fn one_at_a_time() -> MutexGuard<'static, ()> {
-    static LOCK: Mutex<()> = Mutex::const_new(());
-    LOCK.lock().await
 }

@@ -10,7 +10,7 @@ use tower_telemetry::{
     Convention, Telemetry, TelemetryLayer,
     setup::{Exporter, Otlp, OtlpProtocol, Signal, TelemetryBuilder},
 };
-use tower_telemetry_stack::{Jaeger, Prometheus, Stack, number, one_at_a_time};
+use tower_telemetry_stack::{Jaeger, Prometheus, Stack, number};
 
 const REQUESTS: usize = 30;
 
@@ -75,7 +75,7 @@ async fn check(prometheus: &Prometheus, jaeger: &Jaeger, selector: &str) {
         let below = bounds.iter().copied().rfind(|bound| bound < le).unwrap_or(0.0);
         assert!(below < *value && value <= le, "{value} is not in ({below}, {le}]");
         assert_eq!((trace_id.len(), span_id.len()), (32, 16));
-        let spans = jaeger.spans(trace_id, 1).await;
+        let spans = jaeger.trace(trace_id, |spans| !spans.is_empty()).await;
         let span = spans.iter().find(|span| span.span_id == *span_id);
         let span = span.unwrap_or_else(|| panic!("{span_id} is not in {spans:?}"));
         assert_eq!(span.name, "GET /orders/{millis}");
@@ -123,7 +123,6 @@ async fn bounds(prometheus: &Prometheus, bucket: &str) -> Vec<f64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exemplars_lead_to_traces_by_push() {
-    let _turn = one_at_a_time().await;
     let mut stack = Stack::start();
     let collector = stack.collector().await;
     for (name, protocol, url) in [
@@ -142,7 +141,6 @@ async fn exemplars_lead_to_traces_by_push() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exemplars_lead_to_traces_by_pull() {
-    let _turn = one_at_a_time().await;
     let jaeger = Jaeger::start();
     let otlp = Otlp::new()
         .with_protocol(OtlpProtocol::Grpc)
