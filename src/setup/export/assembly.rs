@@ -60,11 +60,8 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
 
     #[cfg(feature = "logs")]
     if let Some(lines) = plan.log_lines.take() {
-        let mut is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
-        #[cfg(feature = "viewer")]
-        {
-            is_exported |= builder.has_viewer;
-        }
+        let exporters = plan.exporters.get(Signal::Logs);
+        let is_exported = builder.has_viewer || exporters.iter().any(|e| *e != Exporter::None);
         let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
         let service = plan.resource.get(&Key::from_static_str("service.name"));
         let lines = lines.with_service_name(service.map(|name| name.to_string()));
