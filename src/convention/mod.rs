@@ -36,6 +36,8 @@ pub(crate) mod values;
 pub(crate) use self::error::io_kind;
 #[cfg(feature = "setup")]
 pub(crate) use self::grpc::code::Code as GrpcCode;
+#[cfg(feature = "logs")]
+pub(crate) use self::parties::request_peer;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::url_parts::UrlFragment;
 pub use self::{

@@ -10,6 +10,7 @@ mod extensions;
 mod flush;
 mod formats;
 mod lines;
+mod log_level;
 mod notices;
 mod pull;
 mod sampling;

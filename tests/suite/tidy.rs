@@ -24,7 +24,7 @@ const ROOT: [(&str, &[&str]); 27] = [
     ("caller_context_layer", &[]),
     ("request_body_layer", &["convention"]),
     ("baggage_keys", &["convention"]),
-    ("logs", &["baggage_keys", "stdout"]),
+    ("logs", &["baggage_keys", "convention", "stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "end", "providers"]),

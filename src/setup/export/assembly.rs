@@ -18,6 +18,8 @@ use super::{
 };
 use crate::convention::emit;
 use crate::exemplars::{self, Exemplars};
+#[cfg(feature = "logs")]
+use crate::logs::{Levels, LogLevel};
 #[cfg(feature = "prometheus")]
 use crate::pull::{PullReader, PullReaderBuilder};
 #[cfg(any(feature = "logs", feature = "prometheus"))]
@@ -38,6 +40,8 @@ pub(crate) struct Parts {
     pub(crate) runtime: Option<PrivateRuntime>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: crate::pull::MetricsService,
+    #[cfg(feature = "logs")]
+    pub(crate) log_level: LogLevel,
 }
 
 pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
@@ -140,6 +144,11 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         runtime,
         #[cfg(feature = "prometheus")]
         prometheus,
+        #[cfg(feature = "logs")]
+        log_level: match &plan.log_lines {
+            Some(lines) => lines.level(),
+            None => LogLevel::new(Levels::new("")),
+        },
     };
     if !plan.is_disabled {
         // They are reported for as long as the provider lives.

@@ -40,6 +40,8 @@ pub struct Telemetry {
     loggers: SdkLoggerProvider,
     #[cfg(feature = "prometheus")]
     prometheus: crate::pull::MetricsService,
+    #[cfg(feature = "logs")]
+    log_level: crate::logs::LogLevel,
     state: Mutex<State>,
     outcome: watch::Sender<Option<Result<(), Undelivered>>>,
     /// Set when `shutdown` has returned the outcome to a caller.
@@ -83,6 +85,8 @@ impl Telemetry {
             loggers: parts.loggers.clone(),
             #[cfg(feature = "prometheus")]
             prometheus: parts.prometheus.clone(),
+            #[cfg(feature = "logs")]
+            log_level: parts.log_level.clone(),
             state: Mutex::new(State::Running(Box::new(parts))),
             outcome: watch::Sender::new(None),
             is_reported: AtomicBool::new(false),
@@ -114,6 +118,16 @@ impl Telemetry {
     #[cfg(feature = "prometheus")]
     pub fn prometheus(&self) -> crate::pull::MetricsService {
         self.prometheus.clone()
+    }
+
+    /// Returns the levels of [`with_log_lines`](TelemetryBuilder::with_log_lines), which can be changed for
+    /// some time: by [`LogLevel::set`](crate::logs::LogLevel::set), or over HTTP by
+    /// [`LogLevel::service`](crate::logs::LogLevel::service).
+    ///
+    /// Without log lines a change is refused.
+    #[cfg(feature = "logs")]
+    pub fn log_level(&self) -> crate::logs::LogLevel {
+        self.log_level.clone()
     }
 
     /// Delivers what is queued, and shuts telemetry down.

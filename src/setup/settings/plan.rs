@@ -20,6 +20,9 @@ use super::{
     specification,
 };
 
+#[cfg(feature = "logs")]
+use crate::logs::{Levels, LogLevel, LogLines};
+
 pub(crate) struct Plan {
     pub(crate) is_disabled: bool,
     pub(crate) resource: Resource,
@@ -39,7 +42,7 @@ pub(crate) struct Plan {
     pub(crate) temporality: Option<Temporality>,
     pub(crate) has_exemplars: bool,
     #[cfg(feature = "logs")]
-    pub(crate) log_lines: Option<crate::logs::LogLines>,
+    pub(crate) log_lines: Option<LogLines>,
     /// The runtime whose metrics are reported.
     #[cfg(feature = "tokio")]
     pub(crate) runtime: Option<tokio::runtime::Handle>,
@@ -158,14 +161,14 @@ fn exporters(
 fn log_lines(
     builder: &TelemetryBuilder,
     environment: &Environment<'_>,
-) -> Result<Option<crate::logs::LogLines>, SetupError> {
+) -> Result<Option<LogLines>, SetupError> {
     let Some(format) = builder.log_lines.clone() else { return Ok(None) };
     let directives = environment.text("RUST_LOG")?.unwrap_or_default();
-    let levels = crate::logs::Levels::new(&directives);
+    let levels = Levels::new(&directives);
     match levels.rejected() {
         // Otherwise the lines report what they ignore.
         [first, ..] if builder.is_strict => Err(SetupError::variable("RUST_LOG", first.clone())),
-        _ => Ok(Some(crate::logs::LogLines::new(format, levels, builder.baggage.clone()))),
+        _ => Ok(Some(LogLines::new(format, LogLevel::new(levels), builder.baggage.clone()))),
     }
 }
 
