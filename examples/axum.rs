@@ -48,10 +48,10 @@ use tower_telemetry::{
 async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let telemetry = Telemetry::builder()
         .with_service_name("shop")
-        .with_metric_interval(Duration::from_secs(5))
         .with_console_by_default()
-        .with_log_lines(LogFormat::Json)
+        .with_log_lines(LogFormat::Auto)
         .with_prometheus()
+        .with_viewer()
         .build()?;
 
     let port = std::env::var("PORT").ok().and_then(|port| port.parse().ok()).unwrap_or(8000);
@@ -68,6 +68,7 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     let shutdown = GracefulShutdown::new(telemetry);
     let app = app(address.to_string())
         .route_service("/metrics", shutdown.telemetry().prometheus())
+        .route_service("/telemetry", shutdown.telemetry().viewer())
         .route_service("/readyz", shutdown.readiness())
         .into_make_service_with_connect_info::<SocketAddr>();
     shutdown.serve(|stop| axum::serve(listener, app).with_graceful_shutdown(stop)).await?;

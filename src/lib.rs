@@ -18,17 +18,24 @@
 #![cfg_attr(docsrs, feature(doc_cfg))]
 
 mod attempts_layer;
+pub mod background;
 #[cfg(feature = "setup")]
 mod baggage_keys;
 mod caller_context_layer;
+#[cfg(feature = "setup")]
+mod console;
 mod contain;
 mod convention;
 pub mod database;
+#[cfg(feature = "setup")]
+mod digest;
 mod end;
 mod error_sources;
 mod exemplars;
 mod hash_trie;
 pub mod integrations;
+#[cfg(any(feature = "logs", feature = "viewer"))]
+mod local_caller;
 #[cfg(feature = "logs")]
 pub mod logs;
 mod metrics;
@@ -49,7 +56,11 @@ mod span;
 #[cfg(feature = "setup")]
 mod stdout;
 mod telemetry;
+#[cfg(feature = "testing")]
+pub mod testing;
 mod traceparent;
+#[cfg(feature = "viewer")]
+pub mod viewer;
 
 /// Runs the example of the page.
 #[cfg(all(doctest, feature = "prometheus"))]

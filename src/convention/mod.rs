@@ -20,7 +20,7 @@ pub(crate) mod instruments;
 pub(crate) mod labels;
 pub(crate) mod names;
 pub(crate) mod options;
-mod parties;
+pub(crate) mod parties;
 mod protocol;
 pub(crate) mod read;
 mod request_body;
@@ -36,8 +36,6 @@ pub(crate) mod values;
 pub(crate) use self::error::io_kind;
 #[cfg(feature = "setup")]
 pub(crate) use self::grpc::code::Code as GrpcCode;
-#[cfg(feature = "logs")]
-pub(crate) use self::parties::request_peer;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::url_parts::UrlFragment;
 pub use self::{

@@ -9,7 +9,7 @@ use super::{
     grpc::call::{Call, is_call},
     http::{method::Method, status},
     options::{Options, ServerOptions, SideOptions},
-    parties::{Parties, request_peer, response_peer, scheme::HttpScheme},
+    parties::{Parties, response_peer, scheme::HttpScheme, socket_peer},
     protocol::Protocol,
     request_body::{BodySize, RequestBodySize},
     route::{Route, RouteSlot},
@@ -101,7 +101,7 @@ fn server_parties(rules: &Rules, server: &ServerOptions, head: &request::Parts) 
 
 fn server_peer(server: &ServerOptions, head: &request::Parts) -> Option<std::net::SocketAddr> {
     let peer = server.peer.as_ref().and_then(|hook| hook(head));
-    peer.or_else(|| request_peer(&head.extensions))
+    peer.or_else(|| socket_peer(&head.extensions))
 }
 
 /// Reads the parties of a request whose facts don't have them: those of a server, which only spans

@@ -3,6 +3,7 @@
 use std::{
     error::Error,
     fmt::{self, Write},
+    io::{self, IsTerminal},
     iter,
 };
 
@@ -23,7 +24,24 @@ pub enum LogFormat {
     /// key for the service but no service gets the `service.name` that the set-up has determined.
     CustomJson(JsonFormat),
     /// Text for a terminal, in colour if standard output is a terminal and `NO_COLOR` is not set.
+    ///
+    /// In [`with_log_lines`](crate::setup::TelemetryBuilder::with_log_lines), the lines of a trace that is
+    /// printed on the console ([`Exporter::Console`](crate::setup::Exporter::Console)) are shown within its tree.
     Pretty,
+    /// [`Pretty`](Self::Pretty) if standard output is a terminal, or traces are printed on the console.
+    /// Otherwise [`Json`](Self::Json).
+    Auto,
+}
+
+impl LogFormat {
+    /// Chooses a format for [`Auto`](Self::Auto).
+    pub(super) fn chosen(self, has_console: bool) -> Self {
+        match self {
+            Self::Auto if has_console || io::stdout().is_terminal() => Self::Pretty,
+            Self::Auto => Self::Json,
+            other => other,
+        }
+    }
 }
 
 impl From<JsonFormat> for LogFormat {

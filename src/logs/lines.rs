@@ -7,7 +7,7 @@ use tracing_log::LogTracer;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
-    LogFormat, LogLevel, bridge, layer_with_baggage, teardown::NoSpansAtTeardown,
+    LogFormat, LogLevel, TakeLine, bridge, layer_with_baggage, teardown::NoSpansAtTeardown,
     without_export_failures,
 };
 use crate::{baggage_keys::BaggageKeys, stdout};
@@ -38,16 +38,31 @@ impl LogLines {
         self.level.clone()
     }
 
-    /// Installs the global subscriber, for `tracing` and for `log`.
+    /// Chooses a format for [`LogFormat::Auto`].
+    pub(crate) fn chosen(self, has_console: bool) -> Self {
+        Self { format: self.format.chosen(has_console), ..self }
+    }
+
+    /// Returns true if the lines are for a person.
+    pub(crate) fn are_pretty(&self) -> bool {
+        self.format == LogFormat::Pretty
+    }
+
+    /// Installs the global subscriber, for `tracing` and for `log`. Lines go to `console`, if it is given, and
+    /// otherwise to standard output.
     pub(crate) fn install(
         self,
         exported: Option<&SdkLoggerProvider>,
+        console: Option<TakeLine>,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
         let subscriber = tracing_subscriber::registry()
             // Innermost, so that a span that another filter disables is not asked for again.
             .with(NoSpansAtTeardown)
             .with(exported.map(bridge))
-            .with(layer_with_baggage(self.format, self.baggage))
+            .with(match console {
+                Some(take) => super::console(take, self.baggage),
+                None => layer_with_baggage(self.format, self.baggage),
+            })
             .with(self.level.clone())
             .with(without_export_failures());
         tracing::subscriber::set_global_default(subscriber)?;

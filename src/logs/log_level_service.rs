@@ -10,13 +10,13 @@ use std::{
 };
 
 use bytes::Bytes;
-use http::{HeaderMap, HeaderValue, Method, Request, Response, StatusCode, header, request};
+use http::{HeaderValue, Method, Request, Response, StatusCode, header, request};
 use http_body::Body;
 use http_body_util::{BodyExt, Full, Limited};
 use tower_service::Service;
 
 use super::{LogLevel, LogLevelError, json_object::Object};
-use crate::convention::request_peer;
+use crate::local_caller::{Stranger, stranger};
 
 /// Reads and changes the levels of log lines, at any path. [`LogLevel::service`] makes it.
 ///
@@ -36,12 +36,13 @@ use crate::convention::request_peer;
 ///
 /// # Who may use it
 ///
-/// It answers peers on loopback addresses only, and none whose request came through a proxy (`Forwarded`,
-/// `X-Forwarded-For` or `X-Real-IP`). The peer has to be known: from axum's `ConnectInfo<SocketAddr>`
-/// (feature `axum`, `into_make_service_with_connect_info`) or tonic's `TcpConnectInfo` (feature `tonic`).
-/// A proxy on the same machine that adds none of these headers is taken for the operator, so don't let
-/// proxies reach the route. To guard the route in another way, put your own layer around the service and
-/// call [`with_any_peer`](Self::with_any_peer).
+/// It answers peers on loopback addresses only, by a name of this machine for itself (`localhost`,
+/// `127.0.0.1`, `[::1]`), and neither requests that came through a proxy (`Forwarded`, `X-Forwarded-For` and
+/// the like) nor those that a page of another site makes. The peer has to be known: from axum's
+/// `ConnectInfo<SocketAddr>` (feature `axum`, `into_make_service_with_connect_info`) or tonic's
+/// `TcpConnectInfo` (feature `tonic`). A proxy on the same machine that adds none of these headers is taken for
+/// the operator, so don't let proxies reach the route. To guard the route in another way, put your own layer
+/// around the service and call [`for_all_peers`](Self::for_all_peers).
 ///
 /// # Example
 ///
@@ -60,21 +61,21 @@ use crate::convention::request_peer;
 #[derive(Debug, Clone)]
 pub struct LogLevelService {
     level: LogLevel,
-    allows_any_peer: bool,
+    allows_all_peers: bool,
 }
 
 type Answer = Response<Full<Bytes>>;
 
 impl LogLevelService {
     pub(super) fn new(level: LogLevel) -> Self {
-        Self { level, allows_any_peer: false }
+        Self { level, allows_all_peers: false }
     }
 
     /// Answers every peer. The route has to be guarded by other means: whoever can reach it can fill the
     /// log, and read what is logged at `trace`.
     #[must_use]
-    pub fn with_any_peer(mut self) -> Self {
-        self.allows_any_peer = true;
+    pub fn for_all_peers(mut self) -> Self {
+        self.allows_all_peers = true;
         self
     }
 
@@ -102,14 +103,16 @@ impl LogLevelService {
     }
 
     fn refusal(&self, head: &request::Parts) -> Option<&'static str> {
-        if self.allows_any_peer {
+        if self.allows_all_peers {
             return None;
         }
-        match request_peer(&head.extensions) {
-            None => Some(UNKNOWN_PEER),
-            Some(peer) if !peer.ip().to_canonical().is_loopback() => Some(OTHER_PEER),
-            Some(_) => is_forwarded(&head.headers).then_some(FORWARDED),
-        }
+        Some(match stranger(&head.extensions, &head.uri, &head.headers)? {
+            Stranger::UnknownPeer => UNKNOWN_PEER,
+            Stranger::RemotePeer => REMOTE_PEER,
+            Stranger::Forwarded => FORWARDED,
+            Stranger::OtherHost => OTHER_HOST,
+            Stranger::OtherSite => OTHER_SITE,
+        })
     }
 
     async fn change<B>(&self, query: Option<&str>, body: B) -> Answer
@@ -204,10 +207,6 @@ fn duration(query: Option<&str>) -> Result<Duration, LogLevelError> {
     Ok(duration)
 }
 
-fn is_forwarded(headers: &HeaderMap) -> bool {
-    PROXY_HEADERS.iter().any(|name| headers.contains_key(*name))
-}
-
 fn text(status: StatusCode, text: impl fmt::Display) -> Answer {
     answer(status, "text/plain; charset=utf-8", format!("{text}\n"))
 }
@@ -222,13 +221,17 @@ fn answer(status: StatusCode, content_type: &'static str, body: String) -> Answe
     answer
 }
 
-const UNKNOWN_PEER: &str = "only this machine may read and change the levels, and the peer is unknown: \
+const UNKNOWN_PEER: &str = "only this machine may read and change the log levels, and the peer is unknown: \
     serve with `into_make_service_with_connect_info::<SocketAddr>()`, or guard the route and call \
-    `with_any_peer`";
-const OTHER_PEER: &str = "only this machine may read and change the levels";
-const FORWARDED: &str = "only this machine may read and change the levels, and the request came through a \
-    proxy";
-const PROXY_HEADERS: [&str; 3] = ["forwarded", "x-forwarded-for", "x-real-ip"];
+    `for_all_peers`";
+const REMOTE_PEER: &str = "only this machine may read and change the log levels: use a tunnel (`ssh -L`), or guard \
+    the route and call `for_all_peers`";
+const FORWARDED: &str = "only this machine may read and change the log levels, and a proxy has forwarded the \
+    request";
+const OTHER_HOST: &str = "only this machine may read and change the log levels: call it `localhost`, `127.0.0.1` or \
+    `[::1]`";
+const OTHER_SITE: &str =
+    "only this machine may read and change the log levels, and no page of another site";
 
 const DEFAULT_DURATION: Duration = Duration::from_secs(10 * 60);
 /// Beyond what directives may have, so that these are told what is wrong.

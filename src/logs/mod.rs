@@ -80,11 +80,7 @@ mod teardown;
 mod with_trace_context;
 mod writer;
 
-use std::{
-    env,
-    fmt::Debug,
-    io::{self, IsTerminal},
-};
+use std::fmt::Debug;
 
 use opentelemetry_appender_tracing::layer::OpenTelemetryTracingBridge;
 use opentelemetry_sdk::logs::SdkLoggerProvider;
@@ -92,13 +88,12 @@ use tracing::Subscriber;
 use tracing_subscriber::{
     Layer,
     filter::{FilterFn, filter_fn},
-    fmt::{self, FormatEvent, FormatFields},
+    fmt::{self, FormatEvent, FormatFields, MakeWriter},
     registry::LookupSpan,
 };
 
 use crate::baggage_keys::BaggageKeys;
 
-pub(crate) use self::lines::LogLines;
 pub use self::{
     format::LogFormat,
     json::JsonFormat,
@@ -112,7 +107,10 @@ pub use self::{
 use self::{
     format::WriteLine,
     teardown::{LinesAtTeardown, SkipAtTeardown},
+    writer::LineWriter,
 };
+pub(crate) use self::{lines::LogLines, writer::TakeLine};
+use crate::stdout::Colours;
 
 /// Writes JSON lines to standard output, each with the ids of the current span.
 pub fn json<S>() -> impl Layer<S> + Send + Sync + use<S>
@@ -146,12 +144,27 @@ fn layer_with_baggage<S>(
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    match (format, keys) {
+    match (format.chosen(false), keys) {
         (LogFormat::Json, keys) => layer_of(JsonFormat::new().with_default_baggage(keys)),
         (LogFormat::CustomJson(format), keys) => layer_of(format.with_default_baggage(keys)),
-        (LogFormat::Pretty, None) => layer_of(PrettyFormat::new()),
-        (LogFormat::Pretty, Some(keys)) => layer_of(PrettyFormat::new().with_baggage(keys)),
+        (LogFormat::Pretty | LogFormat::Auto, None) => layer_of(PrettyFormat::new()),
+        (LogFormat::Pretty | LogFormat::Auto, Some(keys)) => {
+            layer_of(PrettyFormat::new().with_baggage(keys))
+        }
     }
+}
+
+/// Passes lines for a terminal to a function, without their time and ids.
+fn console<S>(take: TakeLine, keys: Option<BaggageKeys>) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    let format = PrettyFormat::for_console();
+    let format = match keys {
+        Some(keys) => format.with_baggage(keys),
+        None => format,
+    };
+    layer_to(format, LineWriter(take))
 }
 
 fn layer_of<S, F>(format: F) -> Box<dyn Layer<S> + Send + Sync>
@@ -160,12 +173,21 @@ where
     F: FormatEvent<S, F> + for<'a> FormatFields<'a> + WriteLine,
     F: Clone + Debug + Send + Sync + 'static,
 {
-    let is_without_colour = env::var_os("NO_COLOR").is_some_and(|value| !value.is_empty());
+    layer_to(format, Stdout)
+}
+
+fn layer_to<S, F, W>(format: F, writer: W) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+    F: FormatEvent<S, F> + for<'a> FormatFields<'a> + WriteLine,
+    F: Clone + Debug + Send + Sync + 'static,
+    W: for<'a> MakeWriter<'a> + Send + Sync + 'static,
+{
     let layer = fmt::layer()
-        .with_ansi(io::stdout().is_terminal() && !is_without_colour)
+        .with_ansi(Colours::of_stdout().are_on())
         .fmt_fields(format.clone())
         .event_format(format.clone())
-        .with_writer(Stdout);
+        .with_writer(writer);
     Box::new(LinesAtTeardown { layer, format })
 }
 

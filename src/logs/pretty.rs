@@ -7,7 +7,7 @@ use std::{
 
 use opentelemetry::KeyValue;
 use tracing::{
-    Event, Level, Subscriber,
+    Event, Subscriber,
     field::{Field, Visit},
 };
 use tracing_log::NormalizeEvent;
@@ -28,7 +28,7 @@ use super::{
 };
 use crate::{
     baggage_keys::BaggageKeys,
-    stdout::{Escape, Escaped, Style},
+    stdout::{Colours, Escape, Escaped, Style},
 };
 
 /// Text lines that end with the ids of the current span.
@@ -58,6 +58,7 @@ use crate::{
 #[derive(Debug, Clone, Default)]
 pub struct PrettyFormat {
     omits_time: bool,
+    omits_ids: bool,
     baggage: Option<BaggageKeys>,
 }
 
@@ -72,6 +73,11 @@ impl PrettyFormat {
     pub fn without_time(mut self) -> Self {
         self.omits_time = true;
         self
+    }
+
+    /// Omits the time and the ids, which the console knows.
+    pub(super) fn for_console() -> Self {
+        Self { omits_time: true, omits_ids: true, baggage: None }
     }
 
     /// Adds these keys of the current baggage behind the fields.
@@ -93,7 +99,7 @@ impl WriteLine for PrettyFormat {
     where
         S: for<'a> LookupSpan<'a>,
     {
-        let colours = Colours { is_on: is_coloured };
+        let colours = Colours::new(is_coloured);
         let of_log = event.normalized_metadata();
         let metadata = of_log.as_ref().unwrap_or_else(|| event.metadata());
         if !self.omits_time {
@@ -129,7 +135,9 @@ impl WriteLine for PrettyFormat {
             let value = format!("{:?}", value.as_str());
             write!(line, " {}={}", Escaped(key.as_str()), Escaped(&value))?;
         }
-        if let Some(Ids { trace, span, .. }) = Ids::current() {
+        if !self.omits_ids
+            && let Some(Ids { trace, span, .. }) = Ids::current()
+        {
             write!(line, " trace_id={trace} span_id={span}")?;
         }
         line.write_char('\n')
@@ -153,7 +161,7 @@ where
 
 impl FormatFields<'_> for PrettyFormat {
     fn format_fields<R: RecordFields>(&self, mut writer: Writer<'_>, fields: R) -> fmt::Result {
-        let colours = Colours { is_on: writer.has_ansi_escapes() };
+        let colours = Colours::new(writer.has_ansi_escapes());
         let mut visitor =
             Fields { line: &mut writer, colours, is_first: true, is_log: false, result: Ok(()) };
         fields.record(&mut visitor);
@@ -224,43 +232,5 @@ impl fmt::Display for Sources<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{}", self.0)?;
         sources(self.0).try_for_each(|source| write!(f, ", {source}"))
-    }
-}
-
-/// The escape sequences of a terminal, or empty strings.
-#[derive(Clone, Copy)]
-struct Colours {
-    is_on: bool,
-}
-
-impl Colours {
-    fn level(self, level: Level) -> &'static str {
-        self.code(match level {
-            Level::ERROR => "\u{1b}[31m",
-            Level::WARN => "\u{1b}[33m",
-            Level::INFO => "\u{1b}[32m",
-            Level::DEBUG => "\u{1b}[34m",
-            _ => "\u{1b}[35m",
-        })
-    }
-
-    fn bold(self) -> &'static str {
-        self.code("\u{1b}[1m")
-    }
-
-    fn dim(self) -> &'static str {
-        self.code("\u{1b}[2m")
-    }
-
-    fn italic(self) -> &'static str {
-        self.code("\u{1b}[3m")
-    }
-
-    fn end(self) -> &'static str {
-        self.code("\u{1b}[0m")
-    }
-
-    fn code(self, code: &'static str) -> &'static str {
-        if self.is_on { code } else { "" }
     }
 }

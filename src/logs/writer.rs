@@ -1,9 +1,14 @@
 //! Standard output as a writer for `fmt` layers.
 
-use std::io::{self, Write};
+use std::{
+    io::{self, Write},
+    sync::Arc,
+};
 
+use opentelemetry::trace::{SpanId, TraceId};
 use tracing_subscriber::fmt::MakeWriter;
 
+use super::with_trace_context::Ids;
 use crate::stdout;
 
 /// Standard output, which never blocks the writer.
@@ -43,5 +48,33 @@ impl<'a> MakeWriter<'a> for Stdout {
 
     fn make_writer(&'a self) -> Self {
         *self
+    }
+}
+
+/// A function that takes lines, each with the ids of the current trace and span.
+pub(crate) type TakeLine = Arc<dyn Fn(Option<(TraceId, SpanId)>, &str) + Send + Sync>;
+
+/// Passes each line to a function. An `fmt` layer writes a line at once.
+#[derive(Clone)]
+pub(super) struct LineWriter(pub(super) TakeLine);
+
+impl Write for LineWriter {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let line = String::from_utf8_lossy(bytes);
+        let ids = Ids::current().map(|ids| (ids.trace, ids.span));
+        (self.0)(ids, line.trim_end_matches('\n'));
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LineWriter {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
     }
 }

@@ -8,6 +8,7 @@
 //! is full at shutdown, which blocks forever on exactly the pipe that nobody reads. It also bounds
 //! lines instead of bytes, cannot be flushed without being stopped, and allocates for each line.
 
+mod colours;
 mod escape;
 mod queue;
 
@@ -20,10 +21,10 @@ use std::{
 
 use tracing::Level;
 
-pub(crate) use self::escape::Escaped;
 #[cfg(feature = "logs")]
 pub(crate) use self::escape::{Escape, Style};
 use self::queue::Queue;
+pub(crate) use self::{colours::Colours, escape::Escaped};
 
 static STDOUT: Queue = Queue::new(write_stdout, warn_of_stdout);
 static STDERR: Queue = Queue::new(write_stderr, warn_of_stderr);

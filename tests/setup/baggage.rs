@@ -19,7 +19,8 @@ use tracing_subscriber::layer::SubscriberExt;
 
 use crate::{
     builder,
-    lines::{line_with, nothing_exported, printed_by},
+    lines::nothing_exported,
+    printed::{line_with, printed},
     receiver::{Receiver, attribute},
 };
 
@@ -105,7 +106,7 @@ fn with_baggage(f: impl FnOnce()) {
 
 /// Each format is a child process, because `with_log_lines` installs a subscriber for the process.
 fn lines(test: &str, format: LogFormat) -> Option<Vec<String>> {
-    printed_by(&format!("baggage::{test}"), || {
+    printed(&format!("baggage::{test}"), || {
         let telemetry = nothing_exported()
             .with_baggage_attributes(["tenant"])
             .with_log_lines(format)

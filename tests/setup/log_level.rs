@@ -22,7 +22,8 @@ use tracing_subscriber::{
 
 use crate::{
     builder,
-    lines::{line_with, nothing_exported, printed_by},
+    lines::nothing_exported,
+    printed::{line_with, printed},
 };
 
 const LONG: Duration = Duration::from_secs(60);
@@ -184,7 +185,7 @@ fn concurrent_changes() {
 struct Call {
     peer: Option<&'static str>,
     query: &'static str,
-    header: Option<&'static str>,
+    header: Option<(&'static str, &'static str)>,
     body: String,
 }
 
@@ -197,16 +198,18 @@ impl Call {
         Self { peer, ..Self::new("", "debug") }
     }
 
-    fn by(header: &'static str) -> Self {
-        Self { header: Some(header), ..Self::new("", "debug") }
+    fn by(name: &'static str, value: &'static str) -> Self {
+        Self { header: Some((name, value)), ..Self::new("", "debug") }
     }
 }
 
 async fn call(service: &LogLevelService, method: &str, call: &Call) -> (StatusCode, String) {
     let mut request = Request::builder().method(method).uri(format!("/log-level{}", call.query));
-    if let Some(header) = call.header {
-        request = request.header(header, "192.0.2.1");
+    let (name, value) = call.header.unwrap_or(("x-other", "1"));
+    if name != "host" {
+        request = request.header("host", "localhost:8000");
     }
+    request = request.header(name, value);
     if let Some(peer) = call.peer {
         let peer: SocketAddr = peer.parse().unwrap();
         request = request.extension(ConnectInfo(peer));
@@ -267,7 +270,7 @@ async fn the_service_refuses_and_says_why() {
     let _default = tracing::subscriber::set_default(subscriber);
     let service = level.service();
     let unknown =
-        "only this machine may read and change the levels, and the peer is unknown: serve with";
+        "only this machine may read and change the log levels, and the peer is unknown: serve with";
     let rows = [
         (
             "PUT",
@@ -299,12 +302,14 @@ async fn the_service_refuses_and_says_why() {
         ("DELETE", Call::from(Some("[2001:db8::1]:1")), 403, "only this machine may read"),
         (
             "PUT",
-            Call::by("x-forwarded-for"),
+            Call::by("x-forwarded-for", "192.0.2.1"),
             403,
-            "only this machine may read and change the levels, and",
+            "only this machine may read and change the log levels, and",
         ),
-        ("PUT", Call::by("Forwarded"), 403, "only this machine may read"),
-        ("PUT", Call::by("x-real-ip"), 403, "only this machine may read"),
+        ("PUT", Call::by("Forwarded", "192.0.2.1"), 403, "only this machine may read"),
+        ("PUT", Call::by("host", "evil.example"), 403, "only this machine may read"),
+        ("PUT", Call::by("sec-fetch-site", "cross-site"), 403, "only this machine may read"),
+        ("PUT", Call::by("x-real-ip", "192.0.2.1"), 403, "only this machine may read"),
     ];
     for (method, request, expected, beginning) in rows {
         let (status, text) = call(&service, method, &request).await;
@@ -312,8 +317,10 @@ async fn the_service_refuses_and_says_why() {
         assert!(text.starts_with(beginning) && text.ends_with('\n'), "{text}");
         assert_eq!(level.current(), "info");
     }
-    let guarded = service.with_any_peer();
-    for request in [Call::from(None), Call::from(Some("192.0.2.7:1")), Call::by("forwarded")] {
+    let guarded = service.for_all_peers();
+    for request in
+        [Call::from(None), Call::from(Some("192.0.2.7:1")), Call::by("forwarded", "for=x")]
+    {
         assert_eq!(call(&guarded, "PUT", &request).await.0, 200);
         assert_eq!(call(&guarded, "DELETE", &request).await.0, 200);
     }
@@ -324,7 +331,7 @@ async fn the_service_refuses_and_says_why() {
 /// The lines of the builder, and those of the `log` crate, follow the levels.
 #[test]
 fn lines_follow_a_change() {
-    let lines = printed_by("log_level::lines_follow_a_change", || {
+    let lines = printed("log_level::lines_follow_a_change", || {
         let telemetry = nothing_exported().with_log_lines(LogFormat::Pretty).build().unwrap();
         let level = telemetry.log_level();
         let log = |when: &str| {

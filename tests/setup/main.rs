@@ -2,6 +2,7 @@
 
 mod baggage;
 mod batches;
+mod console;
 mod delivery;
 mod end;
 mod environment;
@@ -12,6 +13,7 @@ mod formats;
 mod lines;
 mod log_level;
 mod notices;
+mod printed;
 mod pull;
 mod sampling;
 mod serve;

@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 27] = [
+const ROOT: [(&str, &[&str]); 33] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -14,6 +14,7 @@ const ROOT: [(&str, &[&str]); 27] = [
     ("traceparent", &[]),
     ("convention", &["contain", "end", "error_sources", "hash_trie", "percent", "quoted"]),
     ("providers", &["convention"]),
+    ("background", &["providers"]),
     ("exemplars", &["convention", "hash_trie"]),
     ("observe", &["contain", "convention", "end"]),
     ("propagation", &["convention", "end", "observe", "percent", "traceparent"]),
@@ -23,8 +24,13 @@ const ROOT: [(&str, &[&str]); 27] = [
     ("attempts_layer", &["observe"]),
     ("caller_context_layer", &[]),
     ("request_body_layer", &["convention"]),
+    ("digest", &[]),
+    ("console", &["digest", "stdout"]),
+    ("testing", &["digest"]),
+    ("local_caller", &["convention"]),
+    ("viewer", &["convention", "digest", "local_caller", "percent"]),
     ("baggage_keys", &["convention"]),
-    ("logs", &["baggage_keys", "convention", "stdout"]),
+    ("logs", &["baggage_keys", "local_caller", "stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "end", "providers"]),
@@ -48,6 +54,7 @@ const ROOT: [(&str, &[&str]); 27] = [
         "setup",
         &[
             "baggage_keys",
+            "console",
             "convention",
             "error_sources",
             "exemplars",
@@ -57,6 +64,7 @@ const ROOT: [(&str, &[&str]); 27] = [
             "pull",
             "resources",
             "stdout",
+            "viewer",
         ],
     ),
 ];
@@ -68,7 +76,6 @@ const CONVENTION: [&str; 46] = [
     "protocol",
     "values",
     "attribute_set",
-    "labels",
     "route",
     "first_request",
     "request_body",
@@ -93,6 +100,7 @@ const CONVENTION: [&str; 46] = [
     "cache/templates",
     "cache",
     "rules",
+    "labels",
     "grpc/code",
     "grpc/deadline",
     "grpc/call",

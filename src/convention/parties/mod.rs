@@ -152,7 +152,7 @@ pub(super) fn response_peer(_: &Extensions) -> Option<SocketAddr> {
 }
 
 /// Returns the socket peer of a request, from axum's or tonic's server.
-pub(crate) fn request_peer(extensions: &Extensions) -> Option<SocketAddr> {
+pub(crate) fn socket_peer(extensions: &Extensions) -> Option<SocketAddr> {
     #[cfg(all(feature = "axum", not(target_arch = "wasm32")))]
     if let Some(axum::extract::ConnectInfo(peer)) = extensions.get() {
         return Some(*peer);

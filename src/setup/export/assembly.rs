@@ -1,5 +1,7 @@
 //! Starts what the plan asks for, and installs it for the process.
 
+#[cfg(feature = "logs")]
+use std::time::SystemTime;
 use std::{mem, sync::Arc};
 
 #[cfg(feature = "logs")]
@@ -16,16 +18,20 @@ use super::{
     exporter_metrics, ledger::Ledger, log_target::LogTarget, otlp::Phase, pipelines::Pipelines,
     private_runtime::PrivateRuntime,
 };
+#[cfg(feature = "logs")]
+use crate::console::{Console, Line};
 use crate::convention::emit;
 use crate::exemplars::{self, Exemplars};
 #[cfg(feature = "logs")]
-use crate::logs::{Levels, LogLevel};
+use crate::logs::{Levels, LogLevel, TakeLine};
 #[cfg(feature = "prometheus")]
 use crate::pull::{PullReader, PullReaderBuilder};
 #[cfg(any(feature = "logs", feature = "prometheus"))]
 use crate::setup::settings::Exporter;
 use crate::setup::settings::{Plan, Propagator, SetupError, Signal, TelemetryBuilder};
 use crate::stdout::warn;
+#[cfg(feature = "viewer")]
+use crate::viewer::Viewer;
 
 /// Running telemetry.
 #[derive(Debug)]
@@ -38,10 +44,15 @@ pub(crate) struct Parts {
     /// Tells the exporters that the shutdown begins, and that it gives up.
     pub(crate) phase: watch::Sender<Phase>,
     pub(crate) runtime: Option<PrivateRuntime>,
+    /// Prints traces.
+    #[cfg(feature = "logs")]
+    console: Option<Console>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: crate::pull::MetricsService,
     #[cfg(feature = "logs")]
     pub(crate) log_level: LogLevel,
+    #[cfg(feature = "viewer")]
+    pub(crate) viewer: crate::viewer::ViewerService,
 }
 
 pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupError> {
@@ -51,11 +62,19 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
 
     #[cfg(feature = "logs")]
     if let Some(lines) = plan.log_lines.take() {
-        let is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
-        let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
+        let is_exported = !plan.is_disabled && takes_log_records(&plan, &builder);
+        let exported = is_exported.then_some(&parts.loggers);
         let service = plan.resource.get(&Key::from_static_str("service.name"));
         let lines = lines.with_service_name(service.map(|name| name.to_string()));
-        lines.install(exported).map_err(|_| SetupError::setting("with_log_lines", OCCUPIED))?;
+        let console = parts.console.clone().map(|console| -> TakeLine {
+            Arc::new(move |span, text| {
+                let (time, text) = (SystemTime::now(), text.to_owned());
+                console.line(Line { span, time, text });
+            })
+        });
+        lines
+            .install(exported, console)
+            .map_err(|_| SetupError::setting("with_log_lines", OCCUPIED))?;
     }
     if builder.is_global {
         if !plan.is_disabled {
@@ -68,6 +87,17 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
         warn(warning);
     }
     Ok(parts)
+}
+
+/// Returns true if somebody takes log records: an exporter, a processor of the user's or the viewer.
+#[cfg(feature = "logs")]
+fn takes_log_records(plan: &Plan, builder: &TelemetryBuilder) -> bool {
+    #[cfg(feature = "viewer")]
+    if builder.has_viewer {
+        return true;
+    }
+    let mut exporters = plan.exporters.get(Signal::Logs).iter();
+    builder.extensions.takes_log_records || exporters.any(|exporter| *exporter != Exporter::None)
 }
 
 fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupError> {
@@ -94,10 +124,18 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         .with_log_processor(LogTarget);
 
     let (phase, phases) = watch::channel(Phase::Running);
-    let mut pipelines =
-        Pipelines { plan, runtime: None, ledgers: Vec::new(), phase: phases, exemplars };
+    let mut pipelines = Pipelines {
+        plan,
+        runtime: None,
+        ledgers: Vec::new(),
+        phase: phases,
+        exemplars,
+        console: None,
+    };
     #[cfg(feature = "prometheus")]
     let mut prometheus = crate::pull::MetricsService::default();
+    #[cfg(feature = "viewer")]
+    let mut viewer = crate::viewer::ViewerService::default();
     if !plan.is_disabled {
         // Before the exporters, so that these see the attributes that processors add.
         tracers = builder.extensions.tracers.apply(tracers);
@@ -110,6 +148,14 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         }
         for exporter in plan.exporters.get(Signal::Logs) {
             loggers = pipelines.logs(*exporter, loggers)?;
+        }
+        #[cfg(feature = "viewer")]
+        if builder.has_viewer {
+            let own = Viewer::new(plan.resource.clone());
+            tracers = tracers.with_span_processor(own.clone());
+            loggers = loggers.with_log_processor(own.clone());
+            meters = meters.with_reader(own.reader());
+            viewer = own.service();
         }
         #[cfg(feature = "prometheus")]
         {
@@ -124,6 +170,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             }
         }
     }
+    #[cfg(feature = "logs")]
+    let console = pipelines.console.take().filter(|_| plan.shows_lines_in_traces());
     let Pipelines { runtime, ledgers, .. } = pipelines;
     if !plan.is_disabled {
         // Behind the exporters, which a reader that is slow to shut down must not delay.
@@ -142,6 +190,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             .is_some_and(|temporality| temporality != Temporality::Cumulative),
         phase,
         runtime,
+        #[cfg(feature = "logs")]
+        console,
         #[cfg(feature = "prometheus")]
         prometheus,
         #[cfg(feature = "logs")]
@@ -149,6 +199,8 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
             Some(lines) => lines.level(),
             None => LogLevel::new(Levels::new("")),
         },
+        #[cfg(feature = "viewer")]
+        viewer,
     };
     if !plan.is_disabled {
         // They are reported for as long as the provider lives.

@@ -2,7 +2,6 @@
 
 mod assembly;
 mod batch_queue;
-mod console;
 mod exporter_metrics;
 mod items;
 mod ledger;

@@ -12,7 +12,6 @@ use tokio::{runtime::Handle, sync::watch};
 
 use super::{
     batch_queue::BatchQueue,
-    console::Console,
     ledger::Ledger,
     notices::Route,
     otlp::{
@@ -21,6 +20,8 @@ use super::{
     },
     private_runtime::PrivateRuntime,
 };
+use crate::console::Console;
+use crate::convention::emit;
 use crate::exemplars::Exemplars;
 use crate::setup::settings::{Batch, Destination, Exporter, Plan, SetupError, Signal};
 
@@ -32,6 +33,8 @@ pub(crate) struct Pipelines<'a> {
     pub(crate) ledgers: Vec<Arc<Ledger>>,
     pub(crate) phase: watch::Receiver<Phase>,
     pub(crate) exemplars: Option<Exemplars>,
+    /// The console of all signals.
+    pub(crate) console: Option<Console>,
 }
 
 impl Pipelines<'_> {
@@ -45,7 +48,7 @@ impl Pipelines<'_> {
                 let queue = self.queue::<SpanData>(Signal::Traces, &self.plan.spans)?;
                 builder.with_span_processor(queue)
             }
-            Exporter::Console => builder.with_span_processor(Console),
+            Exporter::Console => builder.with_span_processor(self.console()),
             Exporter::Prometheus | Exporter::None => builder,
         })
     }
@@ -55,7 +58,7 @@ impl Pipelines<'_> {
         exporter: Exporter,
         builder: MeterProviderBuilder,
     ) -> Result<MeterProviderBuilder, SetupError> {
-        let interval = self.plan.metric_interval;
+        let interval = self.plan.metric_interval(exporter);
         Ok(match exporter {
             Exporter::Otlp => {
                 let temporality = self.plan.temporality.unwrap_or_default();
@@ -71,7 +74,7 @@ impl Pipelines<'_> {
                 builder.with_reader(reader.build())
             }
             Exporter::Console => {
-                let reader = PeriodicReader::builder(Console).with_interval(interval);
+                let reader = PeriodicReader::builder(self.console()).with_interval(interval);
                 builder.with_reader(reader.build())
             }
             // `assemble` adds the reader of the pull endpoint.
@@ -89,9 +92,15 @@ impl Pipelines<'_> {
                 let queue = self.queue::<ScopedRecord>(Signal::Logs, &self.plan.log_records)?;
                 builder.with_log_processor(queue)
             }
-            Exporter::Console => builder.with_log_processor(Console),
-            Exporter::Prometheus | Exporter::None => builder,
+            Exporter::Console if !self.plan.shows_lines_in_traces() => {
+                builder.with_log_processor(self.console())
+            }
+            Exporter::Console | Exporter::Prometheus | Exporter::None => builder,
         })
+    }
+
+    fn console(&mut self) -> Console {
+        self.console.get_or_insert_with(|| Console::new(emit::scope())).clone()
     }
 
     fn queue<T: Batched>(

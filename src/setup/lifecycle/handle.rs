@@ -42,6 +42,8 @@ pub struct Telemetry {
     prometheus: crate::pull::MetricsService,
     #[cfg(feature = "logs")]
     log_level: crate::logs::LogLevel,
+    #[cfg(feature = "viewer")]
+    viewer: crate::viewer::ViewerService,
     state: Mutex<State>,
     outcome: watch::Sender<Option<Result<(), Undelivered>>>,
     /// Set when `shutdown` has returned the outcome to a caller.
@@ -87,6 +89,8 @@ impl Telemetry {
             prometheus: parts.prometheus.clone(),
             #[cfg(feature = "logs")]
             log_level: parts.log_level.clone(),
+            #[cfg(feature = "viewer")]
+            viewer: parts.viewer.clone(),
             state: Mutex::new(State::Running(Box::new(parts))),
             outcome: watch::Sender::new(None),
             is_reported: AtomicBool::new(false),
@@ -128,6 +132,13 @@ impl Telemetry {
     #[cfg(feature = "logs")]
     pub fn log_level(&self) -> crate::logs::LogLevel {
         self.log_level.clone()
+    }
+
+    /// Returns the service of the [viewer](crate::viewer). It answers 404 if
+    /// [`with_viewer`](TelemetryBuilder::with_viewer) was not called.
+    #[cfg(feature = "viewer")]
+    pub fn viewer(&self) -> crate::viewer::ViewerService {
+        self.viewer.clone()
     }
 
     /// Delivers what is queued, and shuts telemetry down.

@@ -12,6 +12,7 @@ mod exemplar_filter;
 mod exporter;
 mod extensions;
 mod headers;
+mod optional;
 mod otlp;
 mod plan;
 mod propagators;

@@ -19,7 +19,6 @@ use super::{
     signal::BySignal,
     specification,
 };
-
 #[cfg(feature = "logs")]
 use crate::logs::{Levels, LogLevel, LogLines};
 
@@ -36,7 +35,8 @@ pub(crate) struct Plan {
     destinations: BySignal<Option<Destination>>,
     pub(crate) spans: Batch,
     pub(crate) log_records: Batch,
-    pub(crate) metric_interval: Duration,
+    /// The interval that was asked for.
+    metric_interval: Option<Duration>,
     metric_timeout: Option<Duration>,
     /// The temporality of the environment.
     pub(crate) temporality: Option<Temporality>,
@@ -76,6 +76,8 @@ impl Plan {
             let sources = Sources { signal, environment: &environment, own, general };
             if is_disabled { Ok(None) } else { sources.destination() }
         })?;
+        #[cfg(feature = "logs")]
+        let log_lines = log_lines.map(|lines| lines.chosen(has_console(&exporters)));
         for signal in Signal::ALL {
             let exporters = exporters.get_mut(signal);
             if let Some(destination) = destinations.get(signal) {
@@ -100,8 +102,7 @@ impl Plan {
             // Zero would export without a pause.
             metric_interval: environment
                 .duration("OTEL_METRIC_EXPORT_INTERVAL", 1)?
-                .or(builder.metric_interval)
-                .unwrap_or(DEFAULT_METRIC_INTERVAL),
+                .or(builder.metric_interval),
             metric_timeout: environment.timeout("OTEL_METRIC_EXPORT_TIMEOUT")?,
             temporality: destination::temporality(&environment)?,
             has_exemplars: exemplar_filter::has_exemplars(&environment)?,
@@ -110,6 +111,14 @@ impl Plan {
             #[cfg(feature = "tokio")]
             runtime: runtime(builder)?,
             warnings: environment.into_warnings(),
+        })
+    }
+
+    /// Returns how often an exporter gets metrics.
+    pub(crate) fn metric_interval(&self, exporter: Exporter) -> Duration {
+        self.metric_interval.unwrap_or(match exporter {
+            Exporter::Console => DEFAULT_CONSOLE_INTERVAL,
+            _ => DEFAULT_METRIC_INTERVAL,
         })
     }
 
@@ -123,6 +132,15 @@ impl Plan {
         self.metric_timeout.or(default)
     }
 
+    /// Returns true if log lines are shown within the traces on the console.
+    pub(crate) fn shows_lines_in_traces(&self) -> bool {
+        #[cfg(feature = "logs")]
+        let are_pretty = self.log_lines.as_ref().is_some_and(LogLines::are_pretty);
+        #[cfg(not(feature = "logs"))]
+        let are_pretty = false;
+        are_pretty && has_console(&self.exporters)
+    }
+
     pub(crate) fn destination_of(&self, signal: Signal) -> Option<&Destination> {
         self.destinations.get(signal).as_ref()
     }
@@ -130,6 +148,10 @@ impl Plan {
     pub(crate) fn destination(&self, signal: Signal) -> &Destination {
         self.destination_of(signal).expect("a signal that is exported by OTLP has a destination")
     }
+}
+
+fn has_console(exporters: &BySignal<Vec<Exporter>>) -> bool {
+    exporters.get(Signal::Traces).contains(&Exporter::Console)
 }
 
 fn exporters(
@@ -200,6 +222,9 @@ const NO_RUNTIME: &str = "`build` was called outside of a tokio runtime. Call it
     `#[tokio::main]`, or give the runtime's handle to `resources::runtime`";
 
 const DEFAULT_METRIC_INTERVAL: Duration = Duration::from_secs(60);
+
+/// A person waits for the table.
+const DEFAULT_CONSOLE_INTERVAL: Duration = Duration::from_secs(5);
 
 /// The specification's.
 const DEFAULT_METRIC_TIMEOUT: Duration = Duration::from_secs(30);

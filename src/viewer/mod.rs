@@ -1,0 +1,116 @@
+//! A view of traces, metrics and log lines in the browser, without a service beside the program.
+//!
+//! ```
+//! use axum::Router;
+//! use tower_telemetry::Telemetry;
+//!
+//! # fn main() -> Result<(), tower_telemetry::setup::SetupError> {
+//! # let none = |name: &str| name.ends_with("EXPORTER").then(|| "none".to_owned());
+//! let telemetry = Telemetry::builder()
+//! #   .with_variables(none)
+//!     .with_viewer()
+//!     .build()?;
+//! let app: Router = Router::new().route_service("/telemetry", telemetry.viewer());
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! The pages show rate, errors and duration by operation, with the distribution of its latency. Each bucket leads to
+//! a trace, a trace leads to its log lines, and a line leads to its trace. They also show the latest traces, live
+//! log lines, and the metrics about resources.
+//!
+//! # Who is answered
+//!
+//! Telemetry may contain what is not for everybody. So the service answers only peers on the loopback interface,
+//! and refuses the others with `403` and the reason. It knows the peer from axum's `ConnectInfo<SocketAddr>`
+//! (feature `axum`):
+//!
+//! ```text
+//! axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
+//! ```
+//!
+//! It also refuses requests that a proxy has forwarded (`Forwarded`, `X-Forwarded-For`), requests whose `Host` is no
+//! name of the loopback interface, because a page of another site may let its name point there, and requests that
+//! another site's page makes (`Sec-Fetch-Site`). [`ViewerService::for_all_peers`] answers everybody.
+//!
+//! # Limits
+//!
+//! Everything is in memory, and gone with the process. The viewer holds:
+//!
+//! | | at most |
+//! |---|---|
+//! | traces | 2000 and 32 MiB; a quarter of them may be errors, and a quarter the slowest of their operation |
+//! | a trace for each bucket of each operation | 200 operations, 8 MiB |
+//! | log lines | 5000 and 8 MiB, and those of the traces |
+//! | spans and lines of one trace | 200 |
+//! | traces that have not ended | 1000 |
+//!
+//! The oldest are dropped first: ordinary traces before errors and slow ones. Only sampled traces are shown.
+//!
+//! Without [`with_viewer`](crate::setup::TelemetryBuilder::with_viewer) nothing is held, and the service answers `404`.
+
+mod line_ring;
+mod measured_operations;
+mod pages;
+mod peers;
+mod processors;
+mod retention;
+mod sdk_json;
+mod store;
+mod stored_trace;
+mod viewer_service;
+
+use std::{
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    time::SystemTime,
+};
+
+use opentelemetry_sdk::Resource;
+
+pub use self::viewer_service::ViewerService;
+use self::{line_ring::Lines, store::Store};
+use crate::digest::SharedReader;
+
+/// The telemetry of one [`Telemetry`](crate::Telemetry), in memory.
+///
+/// It is a processor of spans and log records, and the owner of a metric reader.
+#[derive(Debug, Clone)]
+pub(crate) struct Viewer(Arc<State>);
+
+#[derive(Debug)]
+struct State {
+    resource: Resource,
+    started: SystemTime,
+    store: Mutex<Store>,
+    lines: Mutex<Lines>,
+    reader: SharedReader,
+}
+
+impl Viewer {
+    pub(crate) fn new(resource: Resource) -> Self {
+        Self(Arc::new(State {
+            resource,
+            started: SystemTime::now(),
+            store: Mutex::default(),
+            lines: Mutex::default(),
+            reader: SharedReader::default(),
+        }))
+    }
+
+    /// Returns the reader for the meter provider.
+    pub(crate) fn reader(&self) -> SharedReader {
+        self.0.reader.clone()
+    }
+
+    pub(crate) fn service(&self) -> ViewerService {
+        ViewerService::of(self.clone())
+    }
+
+    fn store(&self) -> MutexGuard<'_, Store> {
+        self.0.store.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lines(&self) -> MutexGuard<'_, Lines> {
+        self.0.lines.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
