@@ -49,6 +49,7 @@
 //!
 //! Without [`with_viewer`](crate::setup::TelemetryBuilder::with_viewer) nothing is held, and the service answers `404`.
 
+mod assets;
 mod line_ring;
 mod measured_operations;
 mod pages;

@@ -10,7 +10,8 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, Value, json};
 
-use super::line_ring::Line;
+use super::{line_ring::Line, measured_operations};
+use crate::digest::Operation;
 
 /// Returns milliseconds since the Unix epoch.
 pub(super) fn time(time: SystemTime) -> f64 {
@@ -29,6 +30,8 @@ pub(super) fn attributes<'a>(pairs: impl IntoIterator<Item = &'a KeyValue>) -> M
 fn attribute(value: &Attribute) -> Value {
     match value {
         Attribute::Bool(truth) => json!(truth),
+        // The page's numbers are exact up to 2^53.
+        Attribute::I64(number) if number.unsigned_abs() > 1 << 53 => json!(number.to_string()),
         Attribute::I64(number) => json!(number),
         Attribute::F64(number) => json!(number),
         Attribute::String(text) => json!(text.as_str()),
@@ -93,6 +96,7 @@ pub(super) fn span(span: &SpanData) -> Value {
         "is_remote_parent": span.parent_span_is_remote,
         "name": span.name,
         "kind": kind(&span.span_kind),
+        "operation": Operation::of_span(span).as_ref().map(measured_operations::key),
         "start": time(span.start_time),
         "duration": took(span.start_time, span.end_time),
         "status": status,

@@ -12,7 +12,7 @@ use http_body_util::Full;
 use serde_json::{Value, json};
 use tower_service::Service;
 
-use super::{Viewer, pages::Query, peers};
+use super::{Viewer, assets::asset, pages::Query, peers};
 
 /// Answers `GET` and `HEAD` with the pages of the [viewer](crate::viewer), at any path; other methods with `405`.
 ///
@@ -58,7 +58,7 @@ impl ViewerService {
             return response;
         }
         let query = request.uri().query().unwrap_or_default();
-        if let Some((_, content_type, content)) = ASSETS.iter().find(|(name, ..)| *name == query) {
+        if let Some((content_type, content)) = asset(query) {
             return response(StatusCode::OK, content_type, Bytes::from_static(content.as_bytes()));
         }
         let query = Query::of(query);
@@ -109,13 +109,6 @@ fn response(status: StatusCode, content_type: &'static str, body: Bytes) -> Resp
     }
     response
 }
-
-/// The query of each asset, its type and its content.
-const ASSETS: [(&str, &str, &str); 3] = [
-    ("", "text/html; charset=utf-8", include_str!("assets/index.html")),
-    ("app.js", "text/javascript; charset=utf-8", include_str!("assets/app.js")),
-    ("app.css", "text/css; charset=utf-8", include_str!("assets/app.css")),
-];
 
 const HEADERS: [(HeaderName, &str); 5] = [
     (
