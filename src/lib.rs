@@ -34,6 +34,8 @@ mod error_sources;
 mod exemplars;
 mod hash_trie;
 pub mod integrations;
+#[cfg(any(feature = "logs", feature = "viewer"))]
+mod local_caller;
 #[cfg(feature = "logs")]
 pub mod logs;
 mod metrics;

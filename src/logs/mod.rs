@@ -47,6 +47,11 @@
 //! [`WithTraceContext`] adds the ids to an `fmt` layer of your own. [`JsonFormat`] and
 //! [`PrettyFormat`] are event formats for such a layer, and [`Stdout`] is a writer.
 //!
+//! # Levels
+//!
+//! [`Levels`] reads `RUST_LOG`. [`LogLevel`] changes levels for some time while the program runs, and
+//! [`LogLevelService`] does so over HTTP.
+//!
 //! # What callers send
 //!
 //! Control characters are escaped in messages, fields, targets and the names of spans: a value
@@ -68,6 +73,8 @@ mod json_line;
 mod json_object;
 mod levels;
 mod lines;
+mod log_level;
+mod log_level_service;
 mod pretty;
 mod teardown;
 mod with_trace_context;
@@ -88,8 +95,14 @@ use tracing_subscriber::{
 use crate::baggage_keys::BaggageKeys;
 
 pub use self::{
-    format::LogFormat, json::JsonFormat, levels::Levels, pretty::PrettyFormat,
-    with_trace_context::WithTraceContext, writer::Stdout,
+    format::LogFormat,
+    json::JsonFormat,
+    levels::Levels,
+    log_level::{LogLevel, LogLevelError},
+    log_level_service::LogLevelService,
+    pretty::PrettyFormat,
+    with_trace_context::WithTraceContext,
+    writer::Stdout,
 };
 use self::{
     format::WriteLine,

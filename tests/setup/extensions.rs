@@ -18,10 +18,12 @@ use opentelemetry_sdk::{
     metrics::{InMemoryMetricExporter, PeriodicReader},
     trace::{Span, SpanData, SpanProcessor},
 };
-use tower_telemetry::setup::TelemetryBuilder;
+use tower_telemetry::{logs::LogFormat, setup::TelemetryBuilder};
 
 use crate::{
     all_signals, builder,
+    lines::nothing_exported,
+    printed::{line_with, printed},
     receiver::{Receiver, attribute},
     spans,
 };
@@ -274,4 +276,18 @@ async fn a_processor_that_blocks_does_not_hold_up_the_shutdown() {
     assert!(began.elapsed() < Duration::from_secs(4), "{:?}", began.elapsed());
     assert_eq!(undelivered.spans(), 4, "{undelivered}");
     drop(end);
+}
+
+/// A processor sees the records of `with_log_lines` without an exporter of logs.
+#[test]
+fn a_log_processor_needs_no_exporter() {
+    let lines = printed("extensions::a_log_processor_needs_no_exporter", || {
+        let (builder, calls) = with_steps(nothing_exported());
+        let telemetry = builder.with_log_lines(LogFormat::Pretty).build().unwrap();
+        tracing::info!("seen");
+        println!("calls: {:?}", calls.lock().unwrap());
+        drop(telemetry);
+    });
+    let Some(lines) = lines else { return };
+    line_with(&lines, r#"calls: ["log one", "log two"]"#);
 }

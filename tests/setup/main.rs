@@ -11,6 +11,7 @@ mod extensions;
 mod flush;
 mod formats;
 mod lines;
+mod log_level;
 mod notices;
 mod printed;
 mod pull;

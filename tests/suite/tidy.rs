@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 32] = [
+const ROOT: [(&str, &[&str]); 33] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -27,9 +27,10 @@ const ROOT: [(&str, &[&str]); 32] = [
     ("digest", &[]),
     ("console", &["digest", "stdout"]),
     ("testing", &["digest"]),
-    ("viewer", &["convention", "digest", "percent"]),
+    ("local_caller", &["convention"]),
+    ("viewer", &["convention", "digest", "local_caller", "percent"]),
     ("baggage_keys", &["convention"]),
-    ("logs", &["baggage_keys", "stdout"]),
+    ("logs", &["baggage_keys", "local_caller", "stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "end", "providers"]),

@@ -23,7 +23,7 @@ use crate::console::{Console, Line};
 use crate::convention::emit;
 use crate::exemplars::{self, Exemplars};
 #[cfg(feature = "logs")]
-use crate::logs::TakeLine;
+use crate::logs::{Levels, LogLevel, TakeLine};
 #[cfg(feature = "prometheus")]
 use crate::pull::{PullReader, PullReaderBuilder};
 #[cfg(any(feature = "logs", feature = "prometheus"))]
@@ -49,6 +49,8 @@ pub(crate) struct Parts {
     console: Option<Console>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: crate::pull::MetricsService,
+    #[cfg(feature = "logs")]
+    pub(crate) log_level: LogLevel,
     #[cfg(feature = "viewer")]
     pub(crate) viewer: crate::viewer::ViewerService,
 }
@@ -60,9 +62,8 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
 
     #[cfg(feature = "logs")]
     if let Some(lines) = plan.log_lines.take() {
-        let exporters = plan.exporters.get(Signal::Logs);
-        let is_exported = builder.has_viewer || exporters.iter().any(|e| *e != Exporter::None);
-        let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
+        let is_exported = !plan.is_disabled && takes_log_records(&plan, &builder);
+        let exported = is_exported.then_some(&parts.loggers);
         let service = plan.resource.get(&Key::from_static_str("service.name"));
         let lines = lines.with_service_name(service.map(|name| name.to_string()));
         let console = parts.console.clone().map(|console| -> TakeLine {
@@ -86,6 +87,17 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
         warn(warning);
     }
     Ok(parts)
+}
+
+/// Returns true if somebody takes log records: an exporter, a processor of the user's or the viewer.
+#[cfg(feature = "logs")]
+fn takes_log_records(plan: &Plan, builder: &TelemetryBuilder) -> bool {
+    #[cfg(feature = "viewer")]
+    if builder.has_viewer {
+        return true;
+    }
+    let mut exporters = plan.exporters.get(Signal::Logs).iter();
+    builder.extensions.takes_log_records || exporters.any(|exporter| *exporter != Exporter::None)
 }
 
 fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupError> {
@@ -182,6 +194,11 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         console,
         #[cfg(feature = "prometheus")]
         prometheus,
+        #[cfg(feature = "logs")]
+        log_level: match &plan.log_lines {
+            Some(lines) => lines.level(),
+            None => LogLevel::new(Levels::new("")),
+        },
         #[cfg(feature = "viewer")]
         viewer,
     };

@@ -48,7 +48,7 @@ pub struct TelemetryBuilder {
     pub(crate) extensions: Extensions,
     pub(crate) exporters: BySignal<Option<Vec<Exporter>>>,
     pub(crate) console_by_default: bool,
-    #[cfg(any(feature = "logs", feature = "viewer"))]
+    #[cfg(feature = "viewer")]
     pub(crate) has_viewer: bool,
     pub(crate) otlp: Otlp,
     pub(crate) signal_otlp: BySignal<Otlp>,
@@ -80,7 +80,7 @@ impl TelemetryBuilder {
             extensions: Extensions::default(),
             exporters: BySignal::default(),
             console_by_default: false,
-            #[cfg(any(feature = "logs", feature = "viewer"))]
+            #[cfg(feature = "viewer")]
             has_viewer: false,
             otlp: Otlp::new(),
             signal_otlp: BySignal::default(),

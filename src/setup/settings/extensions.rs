@@ -19,6 +19,8 @@ pub(crate) struct Extensions {
     pub(crate) tracers: Additions<TracerProviderBuilder>,
     pub(crate) meters: Additions<MeterProviderBuilder>,
     pub(crate) loggers: Additions<LoggerProviderBuilder>,
+    /// A processor may export log records, so that they are needed without another exporter.
+    pub(crate) takes_log_records: bool,
 }
 
 /// Steps that build on a provider's builder. They are functions, because the SDK's builders take a
@@ -109,6 +111,7 @@ impl TelemetryBuilder {
     ///
     /// It sees what is exported. Log lines (`with_log_lines`) do not pass through it.
     pub fn with_log_processor(mut self, processor: impl LogProcessor + 'static) -> Self {
+        self.extensions.takes_log_records = true;
         self.extensions.loggers.push(|loggers| loggers.with_log_processor(processor));
         self
     }
@@ -172,7 +175,9 @@ impl TelemetryBuilder {
         let this = Self { baggage: Some(keys.clone()), ..self };
         #[cfg(not(feature = "logs"))]
         let this = self;
-        this.with_span_processor(keys.clone()).with_log_processor(keys)
+        let mut this = this.with_span_processor(keys.clone());
+        this.extensions.loggers.push(|loggers| loggers.with_log_processor(keys));
+        this
     }
 
     /// Sets `service.version`, usually to the version of the program's crate.

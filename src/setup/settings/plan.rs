@@ -20,7 +20,7 @@ use super::{
     specification,
 };
 #[cfg(feature = "logs")]
-use crate::logs::{Levels, LogLines};
+use crate::logs::{Levels, LogLevel, LogLines};
 
 pub(crate) struct Plan {
     pub(crate) is_disabled: bool,
@@ -190,7 +190,7 @@ fn log_lines(
     match levels.rejected() {
         // Otherwise the lines report what they ignore.
         [first, ..] if builder.is_strict => Err(SetupError::variable("RUST_LOG", first.clone())),
-        _ => Ok(Some(LogLines::new(format, levels, builder.baggage.clone()))),
+        _ => Ok(Some(LogLines::new(format, LogLevel::new(levels), builder.baggage.clone()))),
     }
 }
 
