@@ -86,7 +86,8 @@ check_kubernetes() {
 check_rules() {
     need_part promtool || return
     need amtool apt prometheus-alertmanager || return
-    quiet rules/check.sh
+    need_modules || return
+    quiet rules/check.sh && python3 checks/runbooks.py --check
 }
 
 # The Collector that parts.sh builds. otelcol.agent.loadbalancing.yaml needs an exporter that it doesn't have.
