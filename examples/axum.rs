@@ -2,13 +2,14 @@
 //! printed:
 //!
 //! ```text
-//! cargo run --all-features --example axum
+//! cargo run --manifest-path examples/axum/Cargo.toml
 //! ```
 //!
 //! With an endpoint they are exported to it. The README lists the environment variables:
 //!
 //! ```text
-//! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 cargo run --all-features --example axum
+//! OTEL_EXPORTER_OTLP_ENDPOINT=http://localhost:4318 \
+//!     cargo run --manifest-path examples/axum/Cargo.toml
 //! ```
 
 use std::{convert::Infallible, net::SocketAddr, time::Duration};
@@ -61,8 +62,9 @@ async fn main() -> Result<(), Box<dyn std::error::Error>> {
     for (options, path) in TRY {
         println!("  curl {options}http://{address}{path}");
     }
+    println!("\nand open http://{address}/telemetry in a browser.\n");
     println!(
-        "\nTelemetry is exported as the environment says, or printed here. Press Ctrl-C to stop.\n"
+        "Telemetry is exported as the environment says, or printed here. Press Ctrl-C to stop.\n"
     );
 
     let shutdown = GracefulShutdown::new(telemetry);

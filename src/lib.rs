@@ -19,6 +19,8 @@
 
 mod attempts_layer;
 pub mod background;
+#[cfg(feature = "setup")]
+mod baggage_keys;
 mod caller_context_layer;
 #[cfg(feature = "setup")]
 mod console;
@@ -32,6 +34,8 @@ mod error_sources;
 mod exemplars;
 mod hash_trie;
 pub mod integrations;
+#[cfg(any(feature = "logs", feature = "viewer"))]
+mod local_caller;
 #[cfg(feature = "logs")]
 pub mod logs;
 mod metrics;
@@ -44,6 +48,8 @@ pub mod pull;
 mod quoted;
 mod request_body_layer;
 pub mod resources;
+#[cfg(feature = "setup")]
+pub mod sampling;
 #[cfg(feature = "setup")]
 pub mod setup;
 mod span;
@@ -60,6 +66,10 @@ pub mod viewer;
 #[cfg(all(doctest, feature = "prometheus"))]
 #[doc = include_str!("../docs/exemplars.md")]
 mod exemplars_page {}
+/// Runs the examples of the page.
+#[cfg(all(doctest, feature = "detectors", feature = "logs"))]
+#[doc = include_str!("../docs/daily.md")]
+mod daily_page {}
 
 /// The version of OpenTelemetry's API that this crate records with.
 ///
@@ -70,9 +80,6 @@ pub use opentelemetry;
 #[cfg(feature = "setup")]
 pub use opentelemetry_sdk;
 
-#[cfg(feature = "setup")]
-#[doc(inline)]
-pub use self::setup::Telemetry;
 #[doc(inline)]
 pub use self::{
     attempts_layer::{AttemptsLayer, CountAttempts},
@@ -89,3 +96,6 @@ pub use self::{
     span::{CallSpanLayer, CallSpanObserver, SpanLayer, SpanObserver, SpanState},
     telemetry::{TelemetryLayer, TelemetryObserver, TelemetryService},
 };
+#[cfg(feature = "setup")]
+#[doc(inline)]
+pub use self::{baggage_keys::BaggageKeys, setup::Telemetry};

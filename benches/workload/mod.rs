@@ -15,8 +15,8 @@ use opentelemetry_sdk::{
 };
 use tower::{Layer, Service, util::BoxCloneSyncService};
 use tower_telemetry::{
-    Convention, End, Exemplars, MetricsLayer, PropagationLayer, RequestBodyLayer, SpanLayer,
-    TelemetryLayer,
+    Convention, End, Exemplars, MetricsLayer, PropagationLayer, RequestBodyLayer, Server,
+    SpanLayer, TelemetryLayer,
     observe::{Exchange, ObserveLayer, Observer},
     propagation::W3c,
 };
@@ -62,7 +62,11 @@ impl Sdk {
     }
 
     pub(crate) fn stack(&self) -> TelemetryLayer {
-        TelemetryLayer::server()
+        self.stack_of(Convention::server())
+    }
+
+    fn stack_of(&self, convention: Convention<Server>) -> TelemetryLayer {
+        TelemetryLayer::new(convention)
             .with_tracer_provider(&self.tracers)
             .with_meter_provider(&self.meters)
             .with_propagator(W3c::new())
@@ -82,6 +86,7 @@ impl Sdk {
         let counted = self.stack().with_counted_body_sizes();
         let counted = router().layer(RequestBodyLayer::new()).layer(counted);
         let first_byte = self.stack().with_time_to_first_byte();
+        let labels = self.stack_of(Convention::server().with_handler_labels());
         let nest = router().layer(self.metrics()).layer(self.span()).layer(propagation());
         vec![
             ("bare", boxed(router())),
@@ -104,6 +109,7 @@ impl Sdk {
             ("stack, counted body sizes", boxed(counted)),
             ("stack, first byte", boxed(router().layer(first_byte))),
             ("stack, parent decides", boxed(router().layer(self.stack().with_parent_decision()))),
+            ("stack, handler labels", boxed(router().layer(labels))),
             // This process installs no global provider.
             ("stack, no provider", boxed(router().layer(TelemetryLayer::server()))),
         ]

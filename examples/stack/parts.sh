@@ -61,6 +61,10 @@ mkdir -p "$dir/bin"
 for part in "$@"; do
     home="$dir/$part-$(version "$part")"
     if [ ! -d "$home" ]; then
+        if ! command -v go >/dev/null; then
+            echo "parts.sh: Go is missing, which builds $part: https://go.dev/dl" >&2
+            exit 1
+        fi
         echo "building $part" >&2
         fresh="$(mktemp -d "$dir/$part.XXXXXX")"
         trap 'rm -rf "$fresh"' EXIT

@@ -120,8 +120,8 @@
 //!
 //! The context travels by the global propagator, which `Telemetry` installs as `OTEL_PROPAGATORS` says.
 
-mod headers;
+mod message_headers;
 mod work;
 mod working;
 
-pub use self::{headers::context_headers, work::Work, working::Working};
+pub use self::{message_headers::context_headers, work::Work, working::Working};

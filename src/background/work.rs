@@ -7,7 +7,7 @@ use opentelemetry::{
     trace::{Link, SpanBuilder, SpanKind, TraceContextExt, Tracer, TracerProvider},
 };
 
-use super::{headers::context_of, working::Working};
+use super::{message_headers::context_of, working::Working};
 use crate::providers::Tracers;
 
 /// Work that no request waits for. See the [module](super).

@@ -1,6 +1,6 @@
 //! From facts to span names, attributes and labels, by the rules of HTTP or of gRPC.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use http::{request, response};
 use opentelemetry::{InstrumentationScope, KeyValue, trace::SpanKind};
@@ -10,6 +10,7 @@ use super::{
     facts::Facts,
     grpc::rpc_attributes,
     http::http_attributes,
+    labels::{Labels, RequestLabels},
     names, read,
     rules::Rules,
     side::Side,
@@ -161,6 +162,27 @@ pub(crate) fn end_labels(rules: &Rules, facts: &Facts, is_reduced: bool) -> Attr
     }
     push_error_type(facts, &mut labels);
     push_own_labels(facts, &mut labels);
+    labels
+}
+
+/// Returns the labels that the handler of an exchange reads.
+pub(crate) fn handler_labels(rules: &Arc<Rules>, facts: &Facts) -> Labels {
+    let mut labels = RequestLabels { slot: facts.slot.clone(), ..RequestLabels::default() };
+    if let Some(own) = &facts.own_labels {
+        labels.hooked.clone_from(&own.labels);
+    }
+    match facts.certain_call() {
+        Some(call) => rpc_attributes::push_handler_labels(rules, &mut labels, call),
+        None => http_attributes::push_handler_labels(rules, &mut labels, facts),
+    }
+    Labels::new(labels)
+}
+
+/// Adds the route that an inner layer knows to the labels of its exchange.
+pub(crate) fn with_route(rules: &Rules, labels: Labels, facts: &Facts) -> Labels {
+    if let Some(route) = facts.route.as_ref().filter(|_| rules.side() == Side::Server) {
+        labels.set_route(route.value());
+    }
     labels
 }
 

@@ -6,6 +6,7 @@ use std::{
 };
 
 use http::Extensions;
+use opentelemetry::StringValue;
 
 /// The route template that a request matched, such as `/users/{id}`: `http.route`.
 ///
@@ -53,6 +54,11 @@ impl Route {
     /// Returns the template.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// Returns the template as an attribute value.
+    pub(super) fn value(&self) -> StringValue {
+        Arc::clone(&self.0).into()
     }
 
     /// Passes the route of a request to the telemetry layers around it.

@@ -1,6 +1,6 @@
 //! Levels: the filter of recorded events.
 
-use std::env;
+use std::{env, fmt};
 
 use tracing::{Metadata, Subscriber, level_filters::LevelFilter, subscriber::Interest};
 use tracing_subscriber::{
@@ -37,6 +37,8 @@ use crate::stdout;
 #[derive(Debug, Clone)]
 pub struct Levels {
     targets: Targets,
+    /// The directives that are in effect.
+    accepted: String,
     rejected: Vec<String>,
 }
 
@@ -52,20 +54,36 @@ impl Levels {
 
     /// Reads directives, separated by commas. Without any, `info` and above is recorded.
     pub fn new(directives: &str) -> Self {
-        let mut accepted = Vec::new();
-        let mut rejected = Vec::new();
-        for directive in split(directives).map(str::trim).filter(|text| !text.is_empty()) {
-            match directive.parse::<Targets>() {
-                Ok(_) if !directive.contains('[') => accepted.push(directive),
-                Ok(_) | Err(_) => rejected.push(rejection(directive)),
+        let (accepted, rejected): (Vec<_>, Vec<_>) =
+            split(directives).partition(|directive| is_valid(directive));
+        let accepted = if accepted.is_empty() { "info".to_owned() } else { accepted.join(",") };
+        let rejected = rejected.into_iter().map(rejection).collect();
+        Self { targets: targets(&accepted), accepted, rejected }
+    }
+
+    /// Adds directives, which override those that are there. The error says what is wrong.
+    ///
+    /// A word that is no level is not taken for a target: it is likely misspelled.
+    pub(super) fn with(&self, directives: &str) -> Result<Self, String> {
+        let mut accepted = self.accepted.clone();
+        let mut is_empty = true;
+        for directive in split(directives) {
+            let is_named = directive.contains('=') || directive.parse::<LevelFilter>().is_ok();
+            if !is_named || !is_valid(directive) {
+                return Err(match directive.contains('[') {
+                    true => format!(
+                        "filters by span are not supported, as in {directive:?}: {A_TARGET}"
+                    ),
+                    false => format!("invalid directive {directive:?}: {A_LEVEL}"),
+                });
             }
+            accepted.extend([",", directive]);
+            is_empty = false;
         }
-        let targets = match accepted.is_empty() {
-            true => Targets::new().with_default(LevelFilter::INFO),
-            // Each of them has been parsed above.
-            false => accepted.join(",").parse().unwrap_or_default(),
-        };
-        Self { targets: with_own_targets(targets), rejected }
+        if is_empty {
+            return Err(format!("no directives: {A_LEVEL}"));
+        }
+        Ok(Self { targets: targets(&accepted), accepted, rejected: Vec::new() })
     }
 
     /// Returns a sentence for each directive that was ignored.
@@ -102,29 +120,42 @@ impl<S> Filter<S> for Levels {
     }
 }
 
+/// Displays the directives in effect.
+impl fmt::Display for Levels {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.accepted)
+    }
+}
+
 /// Splits at commas outside of the brackets of a span filter.
 fn split(directives: &str) -> impl Iterator<Item = &str> {
     let mut depth = 0_usize;
-    directives.split(move |c| {
+    let directives = directives.split(move |c| {
         match c {
             '[' | '{' => depth += 1,
             ']' | '}' => depth = depth.saturating_sub(1),
             _ => {}
         }
         c == ',' && depth == 0
-    })
+    });
+    directives.map(str::trim).filter(|text| !text.is_empty())
+}
+
+fn is_valid(directive: &str) -> bool {
+    directive.parse::<Targets>().is_ok() && !directive.contains('[')
+}
+
+/// `directives` are valid.
+fn targets(directives: &str) -> Targets {
+    with_own_targets(directives.parse().unwrap_or_default())
 }
 
 fn rejection(directive: &str) -> String {
     match directive.contains('[') {
         true => format!(
-            "RUST_LOG: filters by span are not supported, {directive:?} is ignored: \
-             name a target and a level, such as shop=debug"
+            "RUST_LOG: filters by span are not supported, {directive:?} is ignored: {A_TARGET}"
         ),
-        false => format!(
-            "RUST_LOG: invalid directive {directive:?} is ignored: \
-             expected a level (off, error, warn, info, debug, trace) or target=level"
-        ),
+        false => format!("RUST_LOG: invalid directive {directive:?} is ignored: {A_LEVEL}"),
     }
 }
 
@@ -144,6 +175,9 @@ fn with_own_targets(mut levels: Targets) -> Targets {
     }
     levels
 }
+
+const A_TARGET: &str = "name a target and a level, such as shop=debug";
+const A_LEVEL: &str = "expected a level (off, error, warn, info, debug, trace) or target=level";
 
 /// The prefix of the targets of the SDK and its exporters.
 const SDK_TARGETS: &str = "opentelemetry";

@@ -3,26 +3,26 @@
 use std::error::Error;
 
 use opentelemetry_sdk::logs::SdkLoggerProvider;
-use tracing::level_filters::LevelFilter;
-use tracing_log::{AsLog, LogTracer, log};
+use tracing_log::LogTracer;
 use tracing_subscriber::layer::SubscriberExt;
 
 use super::{
-    Levels, LogFormat, TakeLine, bridge, layer, teardown::NoSpansAtTeardown,
+    LogFormat, LogLevel, TakeLine, bridge, layer_with_baggage, teardown::NoSpansAtTeardown,
     without_export_failures,
 };
-use crate::stdout;
+use crate::{baggage_keys::BaggageKeys, stdout};
 
 /// Lines on standard output, and records for a provider.
 #[derive(Debug)]
 pub(crate) struct LogLines {
     format: LogFormat,
-    levels: Levels,
+    level: LogLevel,
+    baggage: Option<BaggageKeys>,
 }
 
 impl LogLines {
-    pub(crate) fn new(format: LogFormat, levels: Levels) -> Self {
-        Self { format, levels }
+    pub(crate) fn new(format: LogFormat, level: LogLevel, baggage: Option<BaggageKeys>) -> Self {
+        Self { format, level, baggage }
     }
 
     /// Sets the name of the service for a format that has a key for it.
@@ -31,6 +31,11 @@ impl LogLines {
             self.format = LogFormat::CustomJson(format.with_default_service_name(name));
         }
         self
+    }
+
+    /// Returns the handle of the levels.
+    pub(crate) fn level(&self) -> LogLevel {
+        self.level.clone()
     }
 
     /// Chooses a format for [`LogFormat::Auto`].
@@ -50,27 +55,26 @@ impl LogLines {
         exported: Option<&SdkLoggerProvider>,
         console: Option<TakeLine>,
     ) -> Result<(), Box<dyn Error + Send + Sync>> {
-        let rejected = self.levels.rejected().to_vec();
         let subscriber = tracing_subscriber::registry()
             // Innermost, so that a span that another filter disables is not asked for again.
             .with(NoSpansAtTeardown)
             .with(exported.map(bridge))
             .with(match console {
-                Some(take) => super::console(take),
-                None => Box::new(layer(self.format)),
+                Some(take) => super::console(take, self.baggage),
+                None => layer_with_baggage(self.format, self.baggage),
             })
-            .with(self.levels)
+            .with(self.level.clone())
             .with(without_export_failures());
         tracing::subscriber::set_global_default(subscriber)?;
         match LogTracer::init() {
-            Ok(()) => log::set_max_level(LevelFilter::current().as_log()),
+            Ok(()) => self.level.rule_log(),
             // Programs that log with `tracing` lose nothing.
             Err(_) => stdout::warn(
                 "another logger of the `log` crate is installed: records of `log` are not written by \
                  `with_log_lines`, and not exported",
             ),
         }
-        rejected.iter().for_each(|text| stdout::warn(text));
+        self.level.rejected().iter().for_each(|text| stdout::warn(text));
         Ok(())
     }
 }

@@ -47,6 +47,11 @@
 //! [`WithTraceContext`] adds the ids to an `fmt` layer of your own. [`JsonFormat`] and
 //! [`PrettyFormat`] are event formats for such a layer, and [`Stdout`] is a writer.
 //!
+//! # Levels
+//!
+//! [`Levels`] reads `RUST_LOG`. [`LogLevel`] changes levels for some time while the program runs, and
+//! [`LogLevelService`] does so over HTTP.
+//!
 //! # What callers send
 //!
 //! Control characters are escaped in messages, fields, targets and the names of spans: a value
@@ -64,9 +69,12 @@
 
 mod format;
 mod json;
+mod json_line;
 mod json_object;
 mod levels;
 mod lines;
+mod log_level;
+mod log_level_service;
 mod pretty;
 mod teardown;
 mod with_trace_context;
@@ -84,9 +92,17 @@ use tracing_subscriber::{
     registry::LookupSpan,
 };
 
+use crate::baggage_keys::BaggageKeys;
+
 pub use self::{
-    format::LogFormat, json::JsonFormat, levels::Levels, pretty::PrettyFormat,
-    with_trace_context::WithTraceContext, writer::Stdout,
+    format::LogFormat,
+    json::JsonFormat,
+    levels::Levels,
+    log_level::{LogLevel, LogLevelError},
+    log_level_service::LogLevelService,
+    pretty::PrettyFormat,
+    with_trace_context::WithTraceContext,
+    writer::Stdout,
 };
 use self::{
     format::WriteLine,
@@ -117,19 +133,38 @@ pub fn layer<S>(format: LogFormat) -> impl Layer<S> + Send + Sync + use<S>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    match format.chosen(false) {
-        LogFormat::Json => layer_of(JsonFormat::new()),
-        LogFormat::CustomJson(format) => layer_of(format),
-        LogFormat::Pretty | LogFormat::Auto => layer_of(PrettyFormat::new()),
+    layer_with_baggage(format, None)
+}
+
+/// Does the same, with keys of baggage for a format that has none.
+fn layer_with_baggage<S>(
+    format: LogFormat,
+    keys: Option<BaggageKeys>,
+) -> Box<dyn Layer<S> + Send + Sync>
+where
+    S: Subscriber + for<'a> LookupSpan<'a>,
+{
+    match (format.chosen(false), keys) {
+        (LogFormat::Json, keys) => layer_of(JsonFormat::new().with_default_baggage(keys)),
+        (LogFormat::CustomJson(format), keys) => layer_of(format.with_default_baggage(keys)),
+        (LogFormat::Pretty | LogFormat::Auto, None) => layer_of(PrettyFormat::new()),
+        (LogFormat::Pretty | LogFormat::Auto, Some(keys)) => {
+            layer_of(PrettyFormat::new().with_baggage(keys))
+        }
     }
 }
 
 /// Passes lines for a terminal to a function, without their time and ids.
-fn console<S>(take: TakeLine) -> Box<dyn Layer<S> + Send + Sync>
+fn console<S>(take: TakeLine, keys: Option<BaggageKeys>) -> Box<dyn Layer<S> + Send + Sync>
 where
     S: Subscriber + for<'a> LookupSpan<'a>,
 {
-    layer_to(PrettyFormat::for_console(), LineWriter(take))
+    let format = PrettyFormat::for_console();
+    let format = match keys {
+        Some(keys) => format.with_baggage(keys),
+        None => format,
+    };
+    layer_to(format, LineWriter(take))
 }
 
 fn layer_of<S, F>(format: F) -> Box<dyn Layer<S> + Send + Sync>

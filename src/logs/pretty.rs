@@ -5,6 +5,7 @@ use std::{
     fmt::{self, Debug, Write},
 };
 
+use opentelemetry::KeyValue;
 use tracing::{
     Event, Subscriber,
     field::{Field, Visit},
@@ -22,9 +23,13 @@ use tracing_subscriber::{
 
 use super::{
     format::{WriteLine, is_metadata_of_log, sources},
+    teardown::map_context,
     with_trace_context::Ids,
 };
-use crate::stdout::{Colours, Escape, Escaped, Style};
+use crate::{
+    baggage_keys::BaggageKeys,
+    stdout::{Colours, Escape, Escaped, Style},
+};
 
 /// Text lines that end with the ids of the current span.
 ///
@@ -54,6 +59,7 @@ use crate::stdout::{Colours, Escape, Escaped, Style};
 pub struct PrettyFormat {
     omits_time: bool,
     omits_ids: bool,
+    baggage: Option<BaggageKeys>,
 }
 
 impl PrettyFormat {
@@ -71,7 +77,14 @@ impl PrettyFormat {
 
     /// Omits the time and the ids, which the console knows.
     pub(super) fn for_console() -> Self {
-        Self { omits_time: true, omits_ids: true }
+        Self { omits_time: true, omits_ids: true, baggage: None }
+    }
+
+    /// Adds these keys of the current baggage behind the fields.
+    #[must_use]
+    pub fn with_baggage(mut self, keys: BaggageKeys) -> Self {
+        self.baggage = Some(keys);
+        self
     }
 }
 
@@ -117,6 +130,11 @@ impl WriteLine for PrettyFormat {
             Fields { line, colours, is_first: false, is_log: of_log.is_some(), result: Ok(()) };
         event.record(&mut fields);
         fields.result?;
+        let baggage = self.baggage.as_ref().and_then(|keys| map_context(|cx| keys.read(cx)));
+        for KeyValue { key, value, .. } in baggage.unwrap_or_default() {
+            let value = format!("{:?}", value.as_str());
+            write!(line, " {}={}", Escaped(key.as_str()), Escaped(&value))?;
+        }
         if !self.omits_ids
             && let Some(Ids { trace, span, .. }) = Ids::current()
         {

@@ -4,7 +4,10 @@
 //! context use thread-locals of their own, and panic once those are destroyed; a panic in such a
 //! destructor aborts the process.
 
-use std::fmt::Debug;
+use std::{
+    fmt::Debug,
+    panic::{self, AssertUnwindSafe},
+};
 
 use tracing::{
     Event, Metadata, Subscriber,
@@ -42,6 +45,15 @@ impl Drop for Sentinel {
 /// Call it before a line is the first to use them.
 pub(super) fn has_begun() -> bool {
     LINES.try_with(|_| ()).is_err()
+}
+
+/// Reads the current context, unless its thread-local is destroyed.
+pub(super) fn map_context<T>(read: impl FnOnce(&opentelemetry::Context) -> T) -> Option<T> {
+    if has_begun() {
+        return None;
+    }
+    // Reading the context panics while its thread-local is destroyed.
+    panic::catch_unwind(AssertUnwindSafe(|| opentelemetry::Context::map_current(read))).ok()
 }
 
 /// Returns true if the thread-locals that a new span needs are destroyed.

@@ -1,11 +1,8 @@
 //! The ids of the current span, for any format.
 
-use std::{fmt, panic};
+use std::fmt;
 
-use opentelemetry::{
-    Context,
-    trace::{SpanId, TraceContextExt, TraceFlags, TraceId},
-};
+use opentelemetry::trace::{SpanId, TraceContextExt, TraceFlags, TraceId};
 use tracing::{Event, Subscriber};
 use tracing_subscriber::{
     fmt::{FmtContext, FormatEvent, FormatFields, format::Writer},
@@ -25,22 +22,16 @@ pub(super) struct Ids {
 impl Ids {
     /// Returns the ids of the current span, if there is a valid one.
     pub(super) fn current() -> Option<Self> {
-        if teardown::has_begun() {
-            return None;
-        }
-        let ids = panic::catch_unwind(|| {
-            Context::map_current(|cx| {
-                let span = cx.span();
-                let span = span.span_context();
-                span.is_valid().then(|| Self {
-                    trace: span.trace_id(),
-                    span: span.span_id(),
-                    flags: span.trace_flags(),
-                })
+        teardown::map_context(|cx| {
+            let span = cx.span();
+            let span = span.span_context();
+            span.is_valid().then(|| Self {
+                trace: span.trace_id(),
+                span: span.span_id(),
+                flags: span.trace_flags(),
             })
-        });
-        // Reading the context panics while its thread-local is destroyed.
-        ids.unwrap_or(None)
+        })
+        .flatten()
     }
 }
 

@@ -13,7 +13,7 @@ use opentelemetry::{
 
 use super::{AttemptCount, Claim, claims::Claims};
 use crate::{
-    convention::{Facts, Labels, Side, read, rules::Rules},
+    convention::{Facts, Labels, Side, emit, read, rules::Rules},
     end::End,
 };
 
@@ -124,7 +124,7 @@ impl Exchange {
         if self.facts.is_none() {
             let mut facts = read::request(&self.rules, head, self.claims.is_nested());
             if self.rules.options.has_handler_labels() {
-                facts.set_handler_labels(self.handler_labels());
+                facts.set_handler_labels(self.handler_labels(&facts));
             }
             self.count_attempt(&mut facts);
             self.facts = Some(facts);
@@ -312,14 +312,14 @@ impl Exchange {
     }
 
     /// Returns the handler labels of an outer layer, or new ones.
-    fn handler_labels(&mut self) -> Labels {
+    fn handler_labels(&mut self, facts: &Facts) -> Labels {
         let context = self.context();
-        let outer = Labels::of(&context).filter(|_| self.claims.is_nested());
-        outer.unwrap_or_else(|| {
-            let labels = Labels::default();
-            self.set_context(context.with_value(labels.clone()));
-            labels
-        })
+        if let Some(outer) = Labels::of(&context).filter(|_| self.claims.is_nested()) {
+            return emit::with_route(&self.rules, outer, facts);
+        }
+        let labels = emit::handler_labels(&self.rules, facts);
+        self.set_context(context.with_value(labels.clone()));
+        labels
     }
 }
 

@@ -1,5 +1,6 @@
 //! Context propagation: extracts the caller's context, and injects the current one.
 
+mod b3;
 mod baggage;
 mod carrier;
 mod global_w3c;
@@ -16,6 +17,7 @@ pub(crate) use self::no_propagation::NoPropagation;
 #[cfg(feature = "reqwest")]
 pub(crate) use self::propagation_observer::DestinationLimit;
 pub use self::{
+    b3::B3,
     baggage::Baggage,
     carrier::{HeaderExtractor, HeaderInjector},
     propagation_layer::PropagationLayer,

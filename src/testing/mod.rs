@@ -51,10 +51,10 @@
 //! telemetry.log("paid").assert_attribute("amount", 3).assert_within(&span);
 //! ```
 
+mod in_memory;
 mod recorded_log;
 mod recorded_metric;
 mod recorded_span;
-mod recorder;
 mod test_telemetry;
 
 pub use self::{

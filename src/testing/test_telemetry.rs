@@ -9,7 +9,7 @@ use opentelemetry_sdk::{
     trace::{Sampler, SdkTracerProvider, ShouldSample, SpanData},
 };
 
-use super::{RecordedLog, RecordedMetric, RecordedSpan, recorder::Recorder};
+use super::{RecordedLog, RecordedMetric, RecordedSpan, in_memory::Recorder};
 use crate::digest::SharedReader;
 
 /// Providers that record into memory. Nothing is global.

@@ -50,13 +50,13 @@
 //! Without [`with_viewer`](crate::setup::TelemetryBuilder::with_viewer) nothing is held, and the service answers `404`.
 
 mod assets;
-mod json;
-mod lines;
-mod operations;
+mod line_ring;
+mod measured_operations;
 mod pages;
 mod peers;
 mod processors;
 mod retention;
+mod sdk_json;
 mod store;
 mod stored_trace;
 mod viewer_service;
@@ -69,7 +69,7 @@ use std::{
 use opentelemetry_sdk::Resource;
 
 pub use self::viewer_service::ViewerService;
-use self::{lines::Lines, store::Store};
+use self::{line_ring::Lines, store::Store};
 use crate::digest::SharedReader;
 
 /// The telemetry of one [`Telemetry`](crate::Telemetry), in memory.

@@ -6,9 +6,10 @@ use opentelemetry::{logs::Severity, trace::TraceId};
 use serde_json::{Value, json};
 
 use super::{
-    Viewer, json,
-    lines::{self, Line},
-    operations::{self, Operations},
+    Viewer,
+    line_ring::{self, Line},
+    measured_operations::{self, Operations},
+    sdk_json,
     store::{self, Store},
     stored_trace::{self, StoredTrace},
 };
@@ -52,15 +53,15 @@ impl Viewer {
         let lines = self.lines();
         let line_counts = json!({
             "count": lines.len(), "bytes": lines.bytes, "seen": lines.seen,
-            "max_count": lines::MOST_LINES, "max_bytes": lines::MOST_BYTES,
+            "max_count": line_ring::MOST_LINES, "max_bytes": line_ring::MOST_BYTES,
         });
         drop(lines);
         let store = self.store();
         json!({
             "service": resource.get("service.name"),
             "resource": resource,
-            "now": json::time(SystemTime::now()),
-            "started": json::time(self.0.started),
+            "now": sdk_json::time(SystemTime::now()),
+            "started": sdk_json::time(self.0.started),
             "active": operations.active,
             "operations": operations.json(&store),
             "traces": {
@@ -112,8 +113,8 @@ impl Viewer {
         let spans = trace.spans.iter().chain(&late);
         Some(json!({
             "id": id.to_string(),
-            "spans": spans.map(json::span).collect::<Value>(),
-            "lines": lines.iter().map(|line| json::line(line)).collect::<Value>(),
+            "spans": spans.map(sdk_json::span).collect::<Value>(),
+            "lines": lines.iter().map(|line| sdk_json::line(line)).collect::<Value>(),
             "left_out": trace.left_out,
             "is_open": is_open,
         }))
@@ -138,7 +139,7 @@ impl Viewer {
         drop(lines);
         latest.reverse();
         json!({
-            "lines": latest.iter().map(|line| json::line(line)).collect::<Value>(),
+            "lines": latest.iter().map(|line| sdk_json::line(line)).collect::<Value>(),
             "next": next,
             "missed": after.map_or(0, |after| first.saturating_sub(after)),
         })
@@ -146,7 +147,7 @@ impl Viewer {
 
     /// Returns the metrics about resources.
     pub(super) fn resources(&self) -> Value {
-        json!({ "metrics": operations::resources(&self.0.reader.metrics()) })
+        json!({ "metrics": measured_operations::resources(&self.0.reader.metrics()) })
     }
 }
 
@@ -154,8 +155,8 @@ fn open(store: &Store, id: TraceId) -> Option<Value> {
     let trace = store.open.get(id)?;
     Some(json!({
         "id": id.to_string(),
-        "spans": trace.spans.iter().map(json::span).collect::<Value>(),
-        "lines": trace.lines.iter().map(|line| json::line(line)).collect::<Value>(),
+        "spans": trace.spans.iter().map(sdk_json::span).collect::<Value>(),
+        "lines": trace.lines.iter().map(|line| sdk_json::line(line)).collect::<Value>(),
         "left_out": trace.left_out,
         "is_open": true,
     }))
@@ -163,7 +164,11 @@ fn open(store: &Store, id: TraceId) -> Option<Value> {
 
 fn passes(trace: &StoredTrace, query: &Query<'_>) -> bool {
     let operation = query.get("operation").is_none_or(|key| {
-        trace.spans.iter().filter_map(Operation::of_span).any(|own| operations::key(&own) == key)
+        trace
+            .spans
+            .iter()
+            .filter_map(Operation::of_span)
+            .any(|own| measured_operations::key(&own) == key)
     });
     let status = query.get("status").is_none_or(|status| (status == "error") == trace.is_error);
     let min = query.number("min").is_none_or(|min: f64| trace.duration.as_secs_f64() >= min);
@@ -195,9 +200,9 @@ fn contains(line: &Line, lower: &str) -> bool {
 fn row(trace: &StoredTrace) -> Value {
     let mut row = json!({
         "id": trace.id.to_string(),
-        "operation": trace.operation.as_ref().map(operations::key),
+        "operation": trace.operation.as_ref().map(measured_operations::key),
         "is_error": trace.is_error,
-        "start": json::time(trace.start),
+        "start": sdk_json::time(trace.start),
         "duration": trace.duration.as_secs_f64(),
         "spans": trace.spans.len(),
         "lines": trace.lines.len(),
@@ -217,8 +222,8 @@ fn open_row(
         "id": id.to_string(),
         "operation": null,
         "is_error": spans.iter().any(crate::digest::is_failed),
-        "start": json::time(start),
-        "duration": json::took(start, SystemTime::now()),
+        "start": sdk_json::time(start),
+        "duration": sdk_json::took(start, SystemTime::now()),
         "spans": spans.len(),
         "lines": lines,
         "is_open": true,
@@ -233,7 +238,7 @@ fn add_root(row: &mut Value, root: Option<&opentelemetry_sdk::trace::SpanData>) 
         find("http.response.status_code").or_else(|| find("rpc.status_code"))
     });
     row["name"] = json!(root.map(|root| &*root.name));
-    row["kind"] = json!(root.map(|root| json::kind(&root.span_kind)));
+    row["kind"] = json!(root.map(|root| sdk_json::kind(&root.span_kind)));
     row["status"] = json!(status.map(|pair| pair.value.to_string()));
 }
 

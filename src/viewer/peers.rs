@@ -1,60 +1,20 @@
 //! Requests that are answered.
 
-use std::net::{IpAddr, SocketAddr};
+use http::Request;
 
-use http::{HeaderMap, Request, header, uri::Authority};
-
-use crate::convention::parties;
+use crate::local_caller::{Stranger, stranger};
 
 /// Returns the reason for which a request is refused.
 pub(super) fn obstacle<B>(request: &Request<B>) -> Option<&'static str> {
-    let headers = request.headers();
-    match parties::socket_peer(request.extensions()).as_ref().map(SocketAddr::ip) {
-        None => return Some(UNKNOWN_PEER),
-        Some(peer) if !is_loopback(peer) => return Some(REMOTE_PEER),
-        Some(_) => {}
-    }
-    if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
-        return Some(FORWARDED_REQUEST);
-    }
-    if !host(request).is_some_and(|host| is_loopback_name(&host)) {
-        return Some(OTHER_HOST);
-    }
-    // A link or a bookmark is `none`. Programs send no such header.
-    let site = headers.get("sec-fetch-site").map_or(b"none".as_slice(), |site| site.as_bytes());
-    let is_navigation = headers.get("sec-fetch-mode").is_some_and(|mode| mode == "navigate");
-    match site {
-        b"none" | b"same-origin" => None,
-        _ if is_navigation => None,
-        _ => Some(OTHER_SITE),
-    }
+    let stranger = stranger(request.extensions(), request.uri(), request.headers())?;
+    Some(match stranger {
+        Stranger::UnknownPeer => UNKNOWN_PEER,
+        Stranger::RemotePeer => REMOTE_PEER,
+        Stranger::Forwarded => FORWARDED_REQUEST,
+        Stranger::OtherHost => OTHER_HOST,
+        Stranger::OtherSite => OTHER_SITE,
+    })
 }
-
-/// An IPv4 address of the loopback interface may be written as IPv6.
-fn is_loopback(peer: IpAddr) -> bool {
-    peer.to_canonical().is_loopback()
-}
-
-fn host<B>(request: &Request<B>) -> Option<String> {
-    let authority = match request.uri().authority() {
-        Some(authority) => authority.clone(),
-        None => header_text(request.headers())?.parse::<Authority>().ok()?,
-    };
-    Some(authority.host().trim_matches(['[', ']']).to_owned())
-}
-
-fn header_text(headers: &HeaderMap) -> Option<&str> {
-    headers.get(header::HOST)?.to_str().ok()
-}
-
-fn is_loopback_name(host: &str) -> bool {
-    let name = host.strip_suffix('.').unwrap_or(host).to_ascii_lowercase();
-    name == "localhost"
-        || name.ends_with(".localhost")
-        || host.parse::<IpAddr>().is_ok_and(is_loopback)
-}
-
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
 
 const UNKNOWN_PEER: &str = "the viewer answers only peers on the loopback interface, and the peer of this request is \
     unknown. Serve the router with `into_make_service_with_connect_info::<SocketAddr>()` and the feature `axum`, or \

@@ -14,7 +14,7 @@ use opentelemetry_sdk::{
 };
 use serde_json::Map;
 
-use super::{Viewer, json, lines::Line};
+use super::{Viewer, line_ring::Line, sdk_json};
 
 impl SpanProcessor for Viewer {
     fn on_start(&self, span: &mut Span, _: &Context) {
@@ -63,13 +63,13 @@ fn line(record: &SdkLogRecord) -> Line {
     let mut weight = 200;
     let mut attributes = Map::new();
     for (key, value) in record.attributes_iter() {
-        let value = json::any_value(value);
-        weight += key.as_str().len() + json::weight(&value);
+        let value = sdk_json::any_value(value);
+        weight += key.as_str().len() + sdk_json::weight(&value);
         attributes.insert(key.to_string(), value);
     }
     let message = match record.body() {
         Some(AnyValue::String(text)) => text.to_string(),
-        Some(other) => json::any_value(other).to_string(),
+        Some(other) => sdk_json::any_value(other).to_string(),
         None => String::new(),
     };
     let target = record.target().map(ToString::to_string).unwrap_or_default();

@@ -10,7 +10,7 @@ use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
 use super::{
-    lines::Line,
+    line_ring::Line,
     retention::{MOST_OPERATIONS, Retention},
     stored_trace::StoredTrace,
 };

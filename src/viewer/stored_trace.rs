@@ -9,7 +9,7 @@ use std::{
 use opentelemetry::{Array, KeyValue, Value, trace::TraceId};
 use opentelemetry_sdk::trace::SpanData;
 
-use super::lines::Line;
+use super::line_ring::Line;
 use crate::digest::{self, Operation};
 
 /// A trace, or the parts of it that have ended in this process.

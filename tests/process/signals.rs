@@ -142,7 +142,7 @@ fn unsupported_values_are_ignored() {
         let receiver = Receiver::start();
         let mut command = graceful(&receiver, example(name));
         command.envs([
-            ("OTEL_PROPAGATORS", "tracecontext,baggage,b3"),
+            ("OTEL_PROPAGATORS", "tracecontext,baggage,xray"),
             ("OTEL_TRACES_SAMPLER", "parentbased_jaeger_remote"),
             ("OTEL_EXPORTER_OTLP_ENDPONT", "http://localhost:1"),
         ]);
@@ -158,7 +158,7 @@ fn unsupported_values_are_ignored() {
         process.printed.extend(process.lines.iter());
         assert!(status.success(), "{name}: {:#?}", process.printed);
         for expected in [
-            "for OTEL_PROPAGATORS: expected a list of tracecontext, baggage, none;",
+            "for OTEL_PROPAGATORS: expected a list of tracecontext, baggage, b3, b3multi, none;",
             "for OTEL_TRACES_SAMPLER: expected one of always_on,",
             "OTEL_EXPORTER_OTLP_ENDPONT is not a known variable: is OTEL_EXPORTER_OTLP_ENDPOINT",
         ] {

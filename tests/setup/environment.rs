@@ -306,7 +306,7 @@ const PAGE: &[(Fate, &[&str], &str, &str)] = &[
     (Supported, &["OTEL_SERVICE_NAME"], "shop", ""),
     (Differs, &["OTEL_RESOURCE_ATTRIBUTES"], "a=b", "a"),
     (NoEffect, &["OTEL_ENTITIES", "OTEL_LOG_LEVEL"], "x", ""),
-    (Supported, &["OTEL_PROPAGATORS"], "baggage", "b3"),
+    (Supported, &["OTEL_PROPAGATORS"], "baggage", "xray"),
     (Supported, &["OTEL_TRACES_SAMPLER"], "always_on", "xray"),
     (Supported, &["OTEL_TRACES_SAMPLER_ARG"], "", "0.5"),
     (NoEffect, &["OTEL_CONFIG_FILE", "OTEL_EXPERIMENTAL_CONFIG_FILE"], "a.yaml", ""),

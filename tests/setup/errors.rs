@@ -15,6 +15,7 @@ type Row = (&'static str, &'static [&'static str], &'static str, &'static str);
 const NUMBERS: &[&str] = &["x", "-1", "1.5", "5s", "4294967296", "99999999999999999999999"];
 const SIZES: &[&str] = &["x", "-1", "0", "1.5", "1000001"];
 const IGNORED: &str = "the variable is ignored";
+const KNOWN_PROPAGATORS: &str = "a list of tracecontext, baggage, b3, b3multi, none";
 
 const ROWS: &[Row] = &[
     ("OTEL_SDK_DISABLED", &["yes", "1", "on"], "true or false", "it is read as false"),
@@ -29,12 +30,26 @@ const ROWS: &[Row] = &[
     ("OTEL_METRICS_EXPORTER", &["statsd"], "a list of otlp, console, none, prometheus", IGNORED),
     ("OTEL_METRICS_EXPORTER", &["prometheus, none"], "`none` alone", "\"none\" is ignored"),
     ("OTEL_LOGS_EXPORTER", &["prometheus", "logging"], "a list of otlp, console, none", IGNORED),
-    ("OTEL_PROPAGATORS", &["b3", "xray,ottrace"], "a list of tracecontext, baggage, none", IGNORED),
+    ("OTEL_PROPAGATORS", &["zipkin", "b4,x"], KNOWN_PROPAGATORS, IGNORED),
+    ("OTEL_PROPAGATORS", &["b3,zipkin"], KNOWN_PROPAGATORS, "\"zipkin\" is ignored"),
     (
         "OTEL_PROPAGATORS",
-        &["tracecontext,baggage,b3"],
-        "a list of tracecontext, baggage, none",
-        "\"b3\" is ignored",
+        &["tracecontext,XRay"],
+        KNOWN_PROPAGATORS,
+        "\"XRay\" is ignored. Give the XrayPropagator of opentelemetry-aws to `with_propagator`",
+    ),
+    (
+        "OTEL_PROPAGATORS",
+        &["jaeger", "zipkin,jaeger"],
+        KNOWN_PROPAGATORS,
+        "the variable is ignored. Jaeger's header is deprecated: use tracecontext, which its clients \
+         know",
+    ),
+    (
+        "OTEL_PROPAGATORS",
+        &["ottrace"],
+        KNOWN_PROPAGATORS,
+        "the variable is ignored. OpenTracing's headers are deprecated: use tracecontext",
     ),
     ("OTEL_PROPAGATORS", &["none,baggage"], "`none` alone", "\"none\" is ignored"),
     (

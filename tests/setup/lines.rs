@@ -23,7 +23,7 @@ fn printed(test: &str, prints: impl FnOnce()) -> Option<Vec<String>> {
     crate::printed::printed(&format!("lines::{test}"), prints)
 }
 
-fn nothing_exported() -> TelemetryBuilder {
+pub(crate) fn nothing_exported() -> TelemetryBuilder {
     builder(&[
         ("OTEL_TRACES_EXPORTER", "none"),
         ("OTEL_METRICS_EXPORTER", "none"),

@@ -1,17 +1,21 @@
 //! Setup, delivery and shutdown, with a receiver of OTLP in this process.
 
+mod baggage;
 mod batches;
 mod console;
 mod delivery;
 mod end;
 mod environment;
 mod errors;
+mod extensions;
 mod flush;
 mod formats;
 mod lines;
+mod log_level;
 mod notices;
 mod printed;
 mod pull;
+mod sampling;
 mod serve;
 mod settings;
 mod usage;

@@ -22,7 +22,11 @@ pub(crate) fn warnings(builder: TelemetryBuilder) -> Vec<String> {
             move || written.clone()
         })
         .finish();
-    tracing::subscriber::with_default(subscriber, || drop(builder.build().unwrap()));
+    tracing::subscriber::with_default(subscriber, || {
+        // `tracing` forgets a new subscriber if another thread meets the event for the first time just now.
+        tracing::callsite::rebuild_interest_cache();
+        drop(builder.build().unwrap());
+    });
     let text = written.0.lock().unwrap();
     let lines = text.lines().filter(|line| line.contains("WARN tower_telemetry: "));
     lines.map(|line| line.split_once("tower_telemetry: ").unwrap().1.to_owned()).collect()

@@ -271,6 +271,12 @@ async fn propagators_of_the_environment() {
         (&[("OTEL_PROPAGATORS", "Baggage,baggage")], &["baggage"]),
         (&[("OTEL_PROPAGATORS", "baggage, tracecontext")], &["baggage", "traceparent"]),
         (&[("OTEL_PROPAGATORS", "none")], &[]),
+        (&[("OTEL_PROPAGATORS", "b3")], &["b3"]),
+        (&[("OTEL_PROPAGATORS", "B3,baggage,jaeger")], &["b3", "baggage"]),
+        (
+            &[("OTEL_PROPAGATORS", "tracecontext,b3multi")],
+            &["traceparent", "x-b3-sampled", "x-b3-spanid", "x-b3-traceid"],
+        ),
         (&[("OTEL_SDK_DISABLED", "true")], &["baggage", "traceparent"]),
     ];
     let span = SpanContext::new(

@@ -28,6 +28,7 @@ mod propagation;
 mod random_flag;
 #[cfg(all(feature = "axum", feature = "tonic"))]
 mod read_bytes;
+mod read_labels;
 #[cfg(feature = "axum")]
 mod route;
 mod series;

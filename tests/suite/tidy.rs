@@ -3,7 +3,7 @@
 use std::{collections::BTreeMap, fs, path::Path};
 
 /// The modules at the root, and those that each may use. A module may only use earlier ones.
-const ROOT: [(&str, &[&str]); 30] = [
+const ROOT: [(&str, &[&str]); 33] = [
     ("contain", &[]),
     ("end", &[]),
     ("error_sources", &[]),
@@ -27,11 +27,14 @@ const ROOT: [(&str, &[&str]); 30] = [
     ("digest", &[]),
     ("console", &["digest", "stdout"]),
     ("testing", &["digest"]),
-    ("viewer", &["convention", "digest", "percent"]),
-    ("logs", &["stdout"]),
+    ("local_caller", &["convention"]),
+    ("viewer", &["convention", "digest", "local_caller", "percent"]),
+    ("baggage_keys", &["convention"]),
+    ("logs", &["baggage_keys", "local_caller", "stdout"]),
     ("pull", &["exemplars", "quoted", "stdout"]),
     ("database", &["convention", "exemplars", "hash_trie", "providers"]),
     ("resources", &["convention", "database", "end", "providers"]),
+    ("sampling", &["convention"]),
     (
         "integrations",
         &[
@@ -50,6 +53,7 @@ const ROOT: [(&str, &[&str]); 30] = [
     (
         "setup",
         &[
+            "baggage_keys",
             "console",
             "convention",
             "error_sources",
@@ -72,7 +76,6 @@ const CONVENTION: [&str; 46] = [
     "protocol",
     "values",
     "attribute_set",
-    "labels",
     "route",
     "first_request",
     "request_body",
@@ -97,6 +100,7 @@ const CONVENTION: [&str; 46] = [
     "cache/templates",
     "cache",
     "rules",
+    "labels",
     "grpc/code",
     "grpc/deadline",
     "grpc/call",

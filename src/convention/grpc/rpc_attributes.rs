@@ -1,14 +1,15 @@
 //! Span names, attributes and labels of gRPC calls.
 
-use std::borrow::Cow;
+use std::{borrow::Cow, sync::Arc};
 
 use http::request;
 use opentelemetry::KeyValue;
 
-use super::call::Call;
+use super::call::{Call, is_listed};
 use crate::convention::{
     attribute_set::{AttributeSet, EndAttributes},
     facts::Facts,
+    labels::RequestLabels,
     names,
     parties::Parties,
     rules::Rules,
@@ -74,6 +75,18 @@ pub(crate) fn push_labels(rules: &Rules, labels: &mut AttributeSet, facts: &Fact
     }
     if let Some(parties) = facts.parties.as_ref().filter(|_| rules.side() == Side::Client) {
         parties.push_server(labels);
+    }
+}
+
+/// Adds the labels that a handler reads.
+pub(crate) fn push_handler_labels(rules: &Arc<Rules>, labels: &mut RequestLabels, call: &Call) {
+    labels.known.push(KeyValue::new(names::RPC_SYSTEM_NAME, GRPC));
+    let may_be_known = call.path.contains('/') && is_listed(rules, &call.path);
+    if rules.side() == Side::Server && may_be_known {
+        // A server's method is not known before its first answer.
+        labels.called = Some((Arc::clone(rules), call.path.clone()));
+    } else {
+        labels.known.push(KeyValue::new(names::RPC_METHOD, call.method_value()));
     }
 }
 

@@ -13,6 +13,7 @@ use super::{
 use crate::convention::{
     attribute_set::{AttributeSet, EndAttributes},
     facts::Facts,
+    labels::RequestLabels,
     names,
     parties::Parties,
     rules::Rules,
@@ -164,6 +165,18 @@ pub(crate) fn push_end_labels(rules: &Rules, labels: &mut AttributeSet, facts: &
         if let Some(class) = status_class(status).filter(|_| rules.options.status_class) {
             labels.push(KeyValue::new(names::STATUS_CLASS, class));
         }
+    }
+}
+
+/// Adds the labels that a handler reads.
+pub(crate) fn push_handler_labels(rules: &Rules, labels: &mut RequestLabels, facts: &Facts) {
+    labels.known.push(KeyValue::new(names::HTTP_REQUEST_METHOD, facts.method.value()));
+    match (rules.side(), &facts.route) {
+        (Side::Server, Some(route)) => labels.route = route.value().into(),
+        (Side::Client, Some(template)) => {
+            labels.known.push(KeyValue::new(names::URL_TEMPLATE, template.value()));
+        }
+        (_, None) => {}
     }
 }
 

@@ -60,7 +60,10 @@ impl Target {
         let url = options.to_url_lossy();
         let system = system_of(url.scheme());
         let path = percent::decode(url.path().as_bytes()).into_owned();
+        let mut parameters = url.query_pairs();
+        let is_in_memory = parameters.any(|(name, value)| name == "mode" && value == "memory");
         let (address, namespace) = match system.as_str() {
+            "sqlite" if is_in_memory => (None, ":memory:".to_owned()),
             "sqlite" => (None, url.host_str().unwrap_or_default().to_owned() + &path),
             _ => (url.host_str().map(unbracketed), path.trim_start_matches('/').to_owned()),
         };
@@ -202,6 +205,8 @@ mod tests {
                 "db:6432/shop",
             ),
             (target::<Any>("sqlite::memory:"), "sqlite :memory: - -", ":memory:"),
+            (target::<Sqlite>("sqlite:file:a?mode=memory"), "sqlite :memory: - -", ":memory:"),
+            (target::<Any>("sqlite:file:a?mode=memory"), "sqlite :memory: - -", ":memory:"),
             (target::<Any>("sqlite://data/shop.db"), "sqlite data/shop.db - -", "data/shop.db"),
         ];
         for ((facts, name), expected, expected_name) in rows {

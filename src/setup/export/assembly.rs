@@ -23,7 +23,7 @@ use crate::console::{Console, Line};
 use crate::convention::emit;
 use crate::exemplars::{self, Exemplars};
 #[cfg(feature = "logs")]
-use crate::logs::TakeLine;
+use crate::logs::{Levels, LogLevel, TakeLine};
 #[cfg(feature = "prometheus")]
 use crate::pull::{PullReader, PullReaderBuilder};
 #[cfg(any(feature = "logs", feature = "prometheus"))]
@@ -49,6 +49,8 @@ pub(crate) struct Parts {
     console: Option<Console>,
     #[cfg(feature = "prometheus")]
     pub(crate) prometheus: crate::pull::MetricsService,
+    #[cfg(feature = "logs")]
+    pub(crate) log_level: LogLevel,
     #[cfg(feature = "viewer")]
     pub(crate) viewer: crate::viewer::ViewerService,
 }
@@ -60,12 +62,8 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
 
     #[cfg(feature = "logs")]
     if let Some(lines) = plan.log_lines.take() {
-        let mut is_exported = plan.exporters.get(Signal::Logs).iter().any(|e| *e != Exporter::None);
-        #[cfg(feature = "viewer")]
-        {
-            is_exported |= builder.has_viewer;
-        }
-        let exported = (is_exported && !plan.is_disabled).then_some(&parts.loggers);
+        let is_exported = !plan.is_disabled && takes_log_records(&plan, &builder);
+        let exported = is_exported.then_some(&parts.loggers);
         let service = plan.resource.get(&Key::from_static_str("service.name"));
         let lines = lines.with_service_name(service.map(|name| name.to_string()));
         let console = parts.console.clone().map(|console| -> TakeLine {
@@ -89,6 +87,17 @@ pub(crate) fn assemble(mut builder: TelemetryBuilder) -> Result<Parts, SetupErro
         warn(warning);
     }
     Ok(parts)
+}
+
+/// Returns true if somebody takes log records: an exporter, a processor of the user's or the viewer.
+#[cfg(feature = "logs")]
+fn takes_log_records(plan: &Plan, builder: &TelemetryBuilder) -> bool {
+    #[cfg(feature = "viewer")]
+    if builder.has_viewer {
+        return true;
+    }
+    let mut exporters = plan.exporters.get(Signal::Logs).iter();
+    builder.extensions.takes_log_records || exporters.any(|exporter| *exporter != Exporter::None)
 }
 
 fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupError> {
@@ -128,6 +137,9 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     #[cfg(feature = "viewer")]
     let mut viewer = crate::viewer::ViewerService::default();
     if !plan.is_disabled {
+        // Before the exporters, so that these see the attributes that processors add.
+        tracers = builder.extensions.tracers.apply(tracers);
+        loggers = builder.extensions.loggers.apply(loggers);
         for exporter in plan.exporters.get(Signal::Metrics) {
             meters = pipelines.metrics(*exporter, meters)?;
         }
@@ -161,6 +173,10 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
     #[cfg(feature = "logs")]
     let console = pipelines.console.take().filter(|_| plan.shows_lines_in_traces());
     let Pipelines { runtime, ledgers, .. } = pipelines;
+    if !plan.is_disabled {
+        // Behind the exporters, which a reader that is slow to shut down must not delay.
+        meters = builder.extensions.meters.apply(meters);
+    }
     // The meters first, because the other providers measure themselves.
     let meters = meters.build();
     exporter_metrics::observe(&meters.meter_with_scope(emit::scope()), &ledgers);
@@ -178,6 +194,11 @@ fn parts(plan: &Plan, builder: &mut TelemetryBuilder) -> Result<Parts, SetupErro
         console,
         #[cfg(feature = "prometheus")]
         prometheus,
+        #[cfg(feature = "logs")]
+        log_level: match &plan.log_lines {
+            Some(lines) => lines.level(),
+            None => LogLevel::new(Levels::new("")),
+        },
         #[cfg(feature = "viewer")]
         viewer,
     };

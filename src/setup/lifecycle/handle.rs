@@ -40,6 +40,8 @@ pub struct Telemetry {
     loggers: SdkLoggerProvider,
     #[cfg(feature = "prometheus")]
     prometheus: crate::pull::MetricsService,
+    #[cfg(feature = "logs")]
+    log_level: crate::logs::LogLevel,
     #[cfg(feature = "viewer")]
     viewer: crate::viewer::ViewerService,
     state: Mutex<State>,
@@ -85,6 +87,8 @@ impl Telemetry {
             loggers: parts.loggers.clone(),
             #[cfg(feature = "prometheus")]
             prometheus: parts.prometheus.clone(),
+            #[cfg(feature = "logs")]
+            log_level: parts.log_level.clone(),
             #[cfg(feature = "viewer")]
             viewer: parts.viewer.clone(),
             state: Mutex::new(State::Running(Box::new(parts))),
@@ -118,6 +122,16 @@ impl Telemetry {
     #[cfg(feature = "prometheus")]
     pub fn prometheus(&self) -> crate::pull::MetricsService {
         self.prometheus.clone()
+    }
+
+    /// Returns the levels of [`with_log_lines`](TelemetryBuilder::with_log_lines), which can be changed for
+    /// some time: by [`LogLevel::set`](crate::logs::LogLevel::set), or over HTTP by
+    /// [`LogLevel::service`](crate::logs::LogLevel::service).
+    ///
+    /// Without log lines a change is refused.
+    #[cfg(feature = "logs")]
+    pub fn log_level(&self) -> crate::logs::LogLevel {
+        self.log_level.clone()
     }
 
     /// Returns the service of the [viewer](crate::viewer). It answers 404 if

@@ -2,7 +2,9 @@
 
 use std::{
     collections::BTreeSet,
-    error, fmt, thread,
+    error, fmt,
+    sync::{Arc, mpsc},
+    thread,
     time::{Duration, Instant},
 };
 
@@ -96,36 +98,61 @@ pub(crate) fn finish(parts: Parts, deadline: Duration) -> Result<(), Undelivered
             phase.send_replace(Phase::Abandoned);
         });
     }
-    let rest = || end.saturating_duration_since(Instant::now()) + GRACE;
-    // The SDK logs its shutdown, which is too late to be exported.
-    let quiet = Context::enter_telemetry_suppressed_scope;
-    let _quiet = quiet();
-    let mut collected = true;
-    thread::scope(|scope| {
-        scope.spawn(|| {
-            let _quiet = quiet();
-            let _ = parts.tracers.shutdown_with_timeout(rest());
-        });
-        scope.spawn(|| {
-            let _quiet = quiet();
-            let _ = parts.loggers.shutdown_with_timeout(rest());
-        });
+    let rest = end.saturating_duration_since(Instant::now()) + GRACE;
+    let Parts { tracers, loggers, meters, .. } = &parts;
+    let (tracers, loggers, meters) = (tracers.clone(), loggers.clone(), meters.clone());
+    let traces = in_thread(move || tracers.shutdown_with_timeout(rest));
+    let logs = in_thread(move || loggers.shutdown_with_timeout(rest));
+    let metrics = in_thread(move || {
         let began = Instant::now();
-        let result = parts.meters.shutdown();
+        let result = meters.shutdown();
         // The SDK gives up after five seconds, in which observable instruments may still be read.
         let gave_up = result.is_err() && began.elapsed() >= SDK_PATIENCE;
-        collected = result.is_ok() || gave_up;
-        let mut limit = end;
-        while gave_up && !is_closed(&parts) && Instant::now() < limit + GRACE {
-            if *parts.phase.borrow() == Phase::Abandoned {
-                limit = limit.min(Instant::now());
-            }
-            thread::sleep(Duration::from_millis(5));
-        }
+        Collected { is_complete: result.is_ok() || gave_up, gave_up }
     });
-    let undelivered = undelivered(&parts, collected);
+    // The exporters return within the deadline. A processor or a reader of the user's may not.
+    let collected = wait_for(&metrics, end + GRACE);
+    let collected = collected.unwrap_or(Collected { is_complete: true, gave_up: true });
+    let mut limit = end;
+    while collected.gave_up && !is_closed(&parts) && Instant::now() < limit + GRACE {
+        if *parts.phase.borrow() == Phase::Abandoned {
+            limit = limit.min(Instant::now());
+        }
+        thread::sleep(Duration::from_millis(5));
+    }
+    let _ = (wait_for(&traces, end + 2 * GRACE), wait_for(&logs, end + 2 * GRACE));
+    let undelivered = undelivered(&parts, collected.is_complete);
     parts.phase.send_replace(Phase::Abandoned);
     undelivered
+}
+
+/// The outcome of the last collection of metrics.
+struct Collected {
+    is_complete: bool,
+    /// The SDK waits no longer, but the collection goes on.
+    gave_up: bool,
+}
+
+/// Runs the shutdown of a provider in a thread, or here if no thread is available.
+fn in_thread<T: Send + 'static>(
+    shut_down: impl Fn() -> T + Send + Sync + 'static,
+) -> mpsc::Receiver<T> {
+    let (done, outcome) = mpsc::sync_channel(1);
+    let run = Arc::new(move || {
+        // The SDK logs its shutdown, which is too late to be exported.
+        let _quiet = Context::enter_telemetry_suppressed_scope();
+        let _ = done.send(shut_down());
+    });
+    let in_thread = Arc::clone(&run);
+    let thread = thread::Builder::new().name("telemetry-shutdown".to_owned());
+    if thread.spawn(move || in_thread()).is_err() {
+        run();
+    }
+    outcome
+}
+
+fn wait_for<T>(outcome: &mpsc::Receiver<T>, end: Instant) -> Option<T> {
+    outcome.recv_timeout(end.saturating_duration_since(Instant::now())).ok()
 }
 
 /// Returns true if the last export of metrics has ended, successfully or not.

@@ -6,9 +6,12 @@ use opentelemetry::{Key, KeyValue, propagation::TextMapPropagator};
 use opentelemetry_sdk::trace::ShouldSample;
 
 use super::{
-    Exporter, Otlp, Signal, propagators::Propagator, resource::DEPLOYMENT_ENVIRONMENT_NAME,
-    signal::BySignal, variables::Variables, views::Views,
+    Exporter, Otlp, Signal, extensions::Extensions, propagators::Propagator,
+    resource::DEPLOYMENT_ENVIRONMENT_NAME, signal::BySignal, variables::Variables, views::Views,
 };
+
+#[cfg(feature = "logs")]
+use crate::baggage_keys::BaggageKeys;
 
 /// Sets up [`Telemetry`](crate::Telemetry) from environment variables and code.
 ///
@@ -41,6 +44,8 @@ use super::{
 pub struct TelemetryBuilder {
     pub(crate) variables: Variables,
     pub(crate) attributes: Vec<KeyValue>,
+    pub(crate) schema_urls: Vec<String>,
+    pub(crate) extensions: Extensions,
     pub(crate) exporters: BySignal<Option<Vec<Exporter>>>,
     pub(crate) console_by_default: bool,
     #[cfg(feature = "viewer")]
@@ -53,6 +58,9 @@ pub struct TelemetryBuilder {
     pub(crate) metric_interval: Option<Duration>,
     #[cfg(feature = "logs")]
     pub(crate) log_lines: Option<crate::logs::LogFormat>,
+    /// The keys for log lines.
+    #[cfg(feature = "logs")]
+    pub(crate) baggage: Option<BaggageKeys>,
     #[cfg(feature = "prometheus")]
     pub(crate) pull_reader: Option<crate::pull::PullReaderBuilder>,
     #[cfg(feature = "process")]
@@ -68,6 +76,8 @@ impl TelemetryBuilder {
         Self {
             variables: Variables::of_the_process(),
             attributes: Vec::new(),
+            schema_urls: Vec::new(),
+            extensions: Extensions::default(),
             exporters: BySignal::default(),
             console_by_default: false,
             #[cfg(feature = "viewer")]
@@ -80,6 +90,8 @@ impl TelemetryBuilder {
             metric_interval: None,
             #[cfg(feature = "logs")]
             log_lines: None,
+            #[cfg(feature = "logs")]
+            baggage: None,
             #[cfg(feature = "prometheus")]
             pull_reader: None,
             #[cfg(feature = "process")]
@@ -102,7 +114,7 @@ impl TelemetryBuilder {
         self.with_attribute(KeyValue::new(DEPLOYMENT_ENVIRONMENT_NAME, name.into()))
     }
 
-    /// Adds an attribute to the resource, such as `service.version`.
+    /// Adds an attribute to the resource.
     pub fn with_attribute(mut self, attribute: KeyValue) -> Self {
         self.attributes.push(attribute);
         self
@@ -134,17 +146,6 @@ impl TelemetryBuilder {
         self
     }
 
-    /// Holds the latest traces, log lines and metrics in memory, for the pages of
-    /// [`Telemetry::viewer`](crate::Telemetry::viewer), in addition to exporters. Default: off.
-    ///
-    /// See [`viewer`](crate::viewer) for the limits. Log lines are those of the logger provider:
-    /// [`with_log_lines`](Self::with_log_lines) connects it to `tracing`, or a [bridge](crate::logs::bridge) of your own.
-    #[cfg(feature = "viewer")]
-    pub fn with_viewer(mut self) -> Self {
-        self.has_viewer = true;
-        self
-    }
-
     /// Sets how OTLP exporters send.
     pub fn with_otlp(mut self, otlp: Otlp) -> Self {
         self.otlp = otlp;
@@ -159,6 +160,9 @@ impl TelemetryBuilder {
     }
 
     /// Sets the sampler. Default: follow the parent, and sample traces without a parent.
+    ///
+    /// `OTEL_TRACES_SAMPLER` overrides it. The SDK's [`Sampler`](opentelemetry_sdk::trace::Sampler)
+    /// does not follow the parent unless it is wrapped in `Sampler::parent_based`.
     pub fn with_sampler(mut self, sampler: impl ShouldSample + 'static) -> Self {
         self.sampler = Some(Box::new(sampler));
         self
@@ -220,75 +224,6 @@ impl TelemetryBuilder {
     /// with the attribute `otel.metric.overflow`. Default: 2000.
     pub fn with_cardinality_limit(mut self, instrument: impl Into<String>, limit: usize) -> Self {
         self.views.cardinality_limit(instrument.into(), limit);
-        self
-    }
-
-    /// Installs a subscriber for `tracing` and `log`. It writes lines with the ids of the trace to
-    /// standard output, and exports log records as `OTEL_LOGS_EXPORTER` says.
-    ///
-    /// `RUST_LOG` filters lines and records by level, or by level and target (`info,shop=debug`).
-    /// Default: `info`. To use a subscriber of your own, see [`logs`](crate::logs).
-    ///
-    /// A process has one subscriber: [`build`](Self::build) fails if another one is installed, as
-    /// by an earlier `build`.
-    #[cfg(feature = "logs")]
-    pub fn with_log_lines(mut self, format: crate::logs::LogFormat) -> Self {
-        self.log_lines = Some(format);
-        self
-    }
-
-    /// Serves metrics by [`Telemetry::prometheus`](crate::Telemetry::prometheus), in addition to
-    /// other exporters.
-    #[cfg(feature = "prometheus")]
-    pub fn with_prometheus(mut self) -> Self {
-        self.pull_reader.get_or_insert_with(crate::pull::PullReader::builder);
-        self
-    }
-
-    /// Does the same as [`with_prometheus`](Self::with_prometheus), with options.
-    ///
-    /// ```
-    /// use tower_telemetry::{Telemetry, pull::PullReader};
-    ///
-    /// let keys = ["service.version", "deployment.environment.name"];
-    /// Telemetry::builder().with_pull_reader(PullReader::builder().with_resource_labels(keys))
-    /// # ;
-    /// ```
-    #[cfg(feature = "prometheus")]
-    pub fn with_pull_reader(mut self, reader: crate::pull::PullReaderBuilder) -> Self {
-        self.pull_reader = Some(reader);
-        self
-    }
-
-    /// Reports the CPU time, memory, threads and files of the process. Default: off.
-    ///
-    /// [`resources::process`](crate::resources::process) lists the metrics.
-    #[cfg(feature = "process")]
-    pub fn with_process_metrics(mut self) -> Self {
-        self.has_process_metrics = true;
-        self
-    }
-
-    /// Reports the tokio runtime that [`build`](Self::build) runs in, as `tokio.runtime.name`
-    /// `main`. Default: off.
-    ///
-    /// [`resources::runtime`](crate::resources::runtime) lists the metrics, and reports other
-    /// runtimes. `build` fails outside of a runtime.
-    ///
-    /// ```
-    /// # use tower_telemetry::Telemetry;
-    /// # #[tokio::main(flavor = "current_thread")]
-    /// # async fn main() -> Result<(), tower_telemetry::setup::SetupError> {
-    /// let telemetry = Telemetry::builder()
-    /// #   .with_variables(|name| name.ends_with("EXPORTER").then(|| "none".to_owned()))
-    ///     .with_runtime_metrics()
-    ///     .build()?;
-    /// # Ok(())
-    /// # }
-    /// ```
-    #[cfg(feature = "tokio")]
-    pub fn with_runtime_metrics(mut self) -> Self {
-        self.has_runtime_metrics = true;
         self
     }
 

@@ -106,21 +106,37 @@ impl<'a> Environment<'a> {
         choices: &[(&str, T)],
         none: T,
     ) -> Result<Option<Vec<T>>, SetupError> {
+        self.list_with_advice(name, choices, none, |_| None)
+    }
+
+    /// Does the same, and says what to do in the place of an unknown member.
+    pub(crate) fn list_with_advice<T: Copy + PartialEq>(
+        &self,
+        name: &str,
+        choices: &[(&str, T)],
+        none: T,
+        advice: impl Fn(&str) -> Option<&'static str>,
+    ) -> Result<Option<Vec<T>>, SetupError> {
         let Some(value) = self.text(name)? else { return Ok(None) };
         let (mut chosen, mut unknown) = (Vec::new(), Vec::new());
         for member in value.split(',').map(str::trim).filter(|member| !member.is_empty()) {
             match choose(member, choices) {
                 Some(choice) if chosen.contains(&choice) => {}
                 Some(choice) => chosen.push(choice),
-                None => unknown.push(format!("{member:?}")),
+                None => unknown.push(member),
             }
         }
+        let advice: Vec<_> = unknown.iter().filter_map(|member| advice(member)).collect();
         if !unknown.is_empty() || chosen.is_empty() {
             let expected = format!("a list of {}", names_of(choices));
-            let instead = match chosen.is_empty() {
+            let mut instead = match chosen.is_empty() {
                 true => IGNORED.to_owned(),
-                false => format!("{} is ignored", unknown.join(", ")),
+                false => {
+                    let unknown: Vec<_> = unknown.iter().map(|it| format!("{it:?}")).collect();
+                    format!("{} is ignored", unknown.join(", "))
+                }
             };
+            advice.iter().for_each(|advice| instead.extend([". ", advice]));
             self.fault(SetupError::invalid_value(name, &value, expected), &instead)?;
         }
         if chosen.len() > 1 && chosen.contains(&none) {

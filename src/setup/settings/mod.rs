@@ -4,11 +4,15 @@
 mod batch;
 mod builder;
 mod destination;
+#[cfg(feature = "detectors")]
+mod detected;
 mod endpoint;
 mod environment;
 mod exemplar_filter;
 mod exporter;
+mod extensions;
 mod headers;
+mod optional;
 mod otlp;
 mod plan;
 mod propagators;

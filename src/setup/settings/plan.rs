@@ -20,7 +20,7 @@ use super::{
     specification,
 };
 #[cfg(feature = "logs")]
-use crate::logs::{Levels, LogLines};
+use crate::logs::{Levels, LogLevel, LogLines};
 
 pub(crate) struct Plan {
     pub(crate) is_disabled: bool,
@@ -91,7 +91,7 @@ impl Plan {
         }
         Ok(Self {
             is_disabled,
-            resource: resource::resource(&environment, &builder.attributes)?,
+            resource: resource::resource(&environment, builder)?,
             sampler: sampler::sampler(&environment)?,
             propagator,
             limits: span_limits(&environment)?,
@@ -190,7 +190,7 @@ fn log_lines(
     match levels.rejected() {
         // Otherwise the lines report what they ignore.
         [first, ..] if builder.is_strict => Err(SetupError::variable("RUST_LOG", first.clone())),
-        _ => Ok(Some(LogLines::new(format, levels))),
+        _ => Ok(Some(LogLines::new(format, LogLevel::new(levels), builder.baggage.clone()))),
     }
 }
 

@@ -8,17 +8,35 @@ use opentelemetry::{
 };
 
 use super::{SetupError, environment::Environment};
-use crate::propagation::{Baggage, GlobalW3c, NoPropagation, TraceContext};
+use crate::propagation::{B3, Baggage, GlobalW3c, NoPropagation, TraceContext};
 
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, PartialEq)]
 enum Name {
     TraceContext,
     Baggage,
+    B3,
+    B3Multi,
     None,
 }
 
-const PROPAGATORS: [(&str, Name); 3] =
-    [("tracecontext", Name::TraceContext), ("baggage", Name::Baggage), ("none", Name::None)];
+const PROPAGATORS: &[(&str, Name)] = &[
+    ("tracecontext", Name::TraceContext),
+    ("baggage", Name::Baggage),
+    ("b3", Name::B3),
+    ("b3multi", Name::B3Multi),
+    ("none", Name::None),
+];
+
+/// What to do in the place of the specification's other propagators.
+fn advice(name: &str) -> Option<&'static str> {
+    let advice = [
+        ("jaeger", "Jaeger's header is deprecated: use tracecontext, which its clients know"),
+        ("ottrace", "OpenTracing's headers are deprecated: use tracecontext"),
+        ("xray", "Give the XrayPropagator of opentelemetry-aws to `with_propagator`"),
+    ];
+    let known = advice.iter().find(|(known, _)| known.eq_ignore_ascii_case(name));
+    known.map(|(_, advice)| *advice)
+}
 
 /// Carries context between processes.
 pub(crate) enum Propagator {
@@ -30,16 +48,19 @@ pub(crate) enum Propagator {
 impl Propagator {
     /// Returns the propagators that the environment names.
     pub(crate) fn named(environment: &Environment<'_>) -> Result<Option<Self>, SetupError> {
-        let names = environment.list("OTEL_PROPAGATORS", &PROPAGATORS, Name::None)?;
-        let Some(mut names) = names else { return Ok(None) };
-        names.sort();
-        if names == [Name::TraceContext, Name::Baggage] {
+        let names =
+            environment.list_with_advice("OTEL_PROPAGATORS", PROPAGATORS, Name::None, advice)?;
+        let Some(names) = names else { return Ok(None) };
+        let is_named = |name| names.contains(&name);
+        if names.len() == 2 && is_named(Name::TraceContext) && is_named(Name::Baggage) {
             return Ok(Some(Self::W3c));
         }
         let propagators = names.iter().map(|name| -> Box<dyn TextMapPropagator + Send + Sync> {
             match name {
                 Name::TraceContext => Box::new(TraceContext::new()),
                 Name::Baggage => Box::new(Baggage::new()),
+                Name::B3 => Box::new(B3::single()),
+                Name::B3Multi => Box::new(B3::multi()),
                 Name::None => Box::new(NoPropagation),
             }
         });

@@ -1,13 +1,13 @@
 //! The resource: which service and instance the telemetry describes.
 
-use opentelemetry::KeyValue;
+use opentelemetry::{Key, KeyValue, Value};
 use opentelemetry_sdk::{
     Resource,
     resource::TelemetryResourceDetector,
     trace::{IdGenerator, RandomIdGenerator},
 };
 
-use super::{SetupError, environment::Environment};
+use super::{SetupError, TelemetryBuilder, environment::Environment};
 use crate::percent;
 
 const SERVICE_NAME: &str = "service.name";
@@ -21,21 +21,32 @@ pub(crate) const DEPLOYMENT_ENVIRONMENT_NAME: &str = "deployment.environment.nam
 /// the attributes to `OTEL_SERVICE_NAME`. Both are against the specification.
 pub(crate) fn resource(
     environment: &Environment<'_>,
-    in_code: &[KeyValue],
+    in_code: &TelemetryBuilder,
 ) -> Result<Resource, SetupError> {
     let attributes = environment.read(ATTRIBUTES, EXPECTED, parse)?.unwrap_or_default();
     let name = environment.text("OTEL_SERVICE_NAME")?;
     let resource = Resource::builder_empty()
         .with_attributes([
-            KeyValue::new(SERVICE_NAME, unknown_service()),
+            KeyValue::new(SERVICE_NAME, format!("{UNKNOWN_SERVICE}{}", program())),
             KeyValue::new(SERVICE_INSTANCE_ID, random_uuid()),
         ])
         .with_detector(Box::new(TelemetryResourceDetector))
-        .with_attributes(in_code.iter().cloned())
+        .with_attributes(in_code.attributes.iter().cloned())
         .with_attributes(attributes)
-        .with_attributes(name.map(|name| KeyValue::new(SERVICE_NAME, name)))
-        .build();
-    Ok(resource)
+        .with_attributes(name.map(|name| KeyValue::new(SERVICE_NAME, name)));
+    let schema_urls = in_code.schema_urls.iter().cloned();
+    let resource = schema_urls.fold(resource, |resource, url| resource.with_schema_url([], url));
+    Ok(resource.build())
+}
+
+/// Returns the attributes of a resource without the specification's name for a service that has
+/// none: it must not override a name.
+pub(super) fn known(resource: &Resource) -> impl Iterator<Item = KeyValue> {
+    let is_known = |key: &Key, value: &Value| {
+        key.as_str() != SERVICE_NAME || !value.as_str().starts_with(UNKNOWN_SERVICE)
+    };
+    let known = resource.iter().filter(move |(key, value)| is_known(key, value));
+    known.map(|(key, value)| KeyValue::new(key.clone(), value.clone()))
 }
 
 /// Returns the attributes, or `None` if any of them is invalid: the specification wants the whole
@@ -67,15 +78,15 @@ const ATTRIBUTES: &str = "OTEL_RESOURCE_ATTRIBUTES";
 const EXPECTED: &str = "key=value pairs separated by commas, with commas, equals signs and percent \
                         signs inside of them percent-encoded";
 
-/// Returns the specification's name for a service without one.
-fn unknown_service() -> String {
+/// Returns a colon and the name of the program, or nothing.
+fn program() -> String {
     let program = std::env::args_os().next();
     let program = program.as_deref().map(std::path::Path::new).and_then(|path| path.file_stem());
-    match program.and_then(|name| name.to_str()) {
-        Some(name) => format!("unknown_service:{name}"),
-        None => "unknown_service".to_owned(),
-    }
+    program.and_then(|name| name.to_str()).map(|name| format!(":{name}")).unwrap_or_default()
 }
+
+/// The specification's name for a service without one, followed by that of the program.
+const UNKNOWN_SERVICE: &str = "unknown_service";
 
 /// Returns a random UUID (RFC 9562, version 4), which the conventions recommend for an instance.
 fn random_uuid() -> String {

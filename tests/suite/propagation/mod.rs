@@ -1,5 +1,6 @@
 //! Context propagation, tested against the text of the specifications.
 
+mod b3;
 mod baggage;
 mod carriers;
 mod layers;

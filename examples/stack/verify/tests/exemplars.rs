@@ -10,7 +10,7 @@ use tower_telemetry::{
     Convention, Telemetry, TelemetryLayer,
     setup::{Exporter, Otlp, OtlpProtocol, Signal, TelemetryBuilder},
 };
-use tower_telemetry_stack::{Collector, Jaeger, Prometheus};
+use tower_telemetry_stack::{Jaeger, Prometheus, Stack, number};
 
 const REQUESTS: usize = 30;
 
@@ -64,9 +64,7 @@ async fn check(prometheus: &Prometheus, jaeger: &Jaeger, selector: &str) {
     let bucket = format!("http_server_request_duration_seconds_bucket{{{selector}}}");
     let count = format!("sum(http_server_request_duration_seconds_count{{{selector}}})");
     // All requests have been counted, once.
-    let all = REQUESTS.to_string();
-    let is_all = |data: &Value| data["result"][0]["value"][1] == all.as_str();
-    prometheus.until("query", &[("query", &count)], is_all).await;
+    prometheus.value(&count, |sum| sum == REQUESTS as f64).await;
 
     let range = [("query", &*bucket), ("start", "0"), ("end", "9999999999")];
     let data = prometheus.until("query_exemplars", &range, |data| exemplars(data).len() >= 5).await;
@@ -77,15 +75,12 @@ async fn check(prometheus: &Prometheus, jaeger: &Jaeger, selector: &str) {
         let below = bounds.iter().copied().rfind(|bound| bound < le).unwrap_or(0.0);
         assert!(below < *value && value <= le, "{value} is not in ({below}, {le}]");
         assert_eq!((trace_id.len(), span_id.len()), (32, 16));
-        let spans = jaeger.spans(trace_id, 1).await;
-        let span = spans.iter().find(|span| span["spanId"] == span_id.as_str());
+        let spans = jaeger.trace(trace_id, |spans| !spans.is_empty()).await;
+        let span = spans.iter().find(|span| span.span_id == *span_id);
         let span = span.unwrap_or_else(|| panic!("{span_id} is not in {spans:?}"));
-        assert_eq!(span["name"], "GET /orders/{millis}");
+        assert_eq!(span.name, "GET /orders/{millis}");
         // The span lasted as long as the exemplar says.
-        let nanos = |key: &str| span[key].as_str().and_then(|text| text.parse::<u64>().ok());
-        let (start, end) = (nanos("startTimeUnixNano"), nanos("endTimeUnixNano"));
-        let seconds = (end.expect("an end") - start.expect("a start")) as f64 / 1e9;
-        assert!((seconds - value).abs() < 1e-6, "{seconds} s and {value} s");
+        assert!((span.seconds - value).abs() < 1e-6, "{} s and {value} s", span.seconds);
         traces.insert(trace_id);
     }
     let buckets: BTreeSet<_> = found.iter().map(|(le, ..)| le.to_bits()).collect();
@@ -101,10 +96,6 @@ async fn check(prometheus: &Prometheus, jaeger: &Jaeger, selector: &str) {
 /// Returns bound, value, trace id and span id of each exemplar.
 fn exemplars(data: &Value) -> Vec<(f64, f64, String, String)> {
     let text = |value: &Value| value.as_str().map(str::to_owned);
-    let number = |value: &Value| match value.as_str()? {
-        "+Inf" => Some(f64::INFINITY),
-        text => text.parse().ok(),
-    };
     let mut all = Vec::new();
     for series in data.as_array().into_iter().flatten() {
         for exemplar in series["exemplars"].as_array().into_iter().flatten() {
@@ -132,8 +123,8 @@ async fn bounds(prometheus: &Prometheus, bucket: &str) -> Vec<f64> {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn exemplars_lead_to_traces_by_push() {
-    let (jaeger, prometheus) = (Jaeger::start(), Prometheus::start("  []\n"));
-    let collector = Collector::start(&jaeger, &prometheus).await;
+    let mut stack = Stack::start();
+    let collector = stack.collector().await;
     for (name, protocol, url) in [
         ("by-grpc", OtlpProtocol::Grpc, &collector.grpc),
         ("by-http", OtlpProtocol::HttpProtobuf, &collector.http),
@@ -142,7 +133,7 @@ async fn exemplars_lead_to_traces_by_push() {
         let otlp = Otlp::new().with_protocol(protocol).with_endpoint(url);
         let service = Service::start(name, Telemetry::builder().with_otlp(otlp)).await;
         service.load().await;
-        check(&prometheus, &jaeger, &format!("service_name=\"{name}\"")).await;
+        check(&stack.prometheus, &stack.jaeger, &format!("service_name=\"{name}\"")).await;
         let ended = service.telemetry.shutdown(Duration::from_secs(20)).await;
         assert_eq!(ended, Ok(()), "{name}");
     }
@@ -160,11 +151,8 @@ async fn exemplars_lead_to_traces_by_pull() {
         .with_exporters(Signal::Logs, [Exporter::None]);
     let service = Service::start("by-pull", builder).await;
     service.load().await;
-    let scrape = format!(
-        "  - job_name: service\n    scrape_interval: 1s\n    static_configs: [{{ targets: ['{}'] }}]\n",
-        service.target()
-    );
-    for prometheus in [Prometheus::start(&scrape), Prometheus::start_debian(&scrape)] {
+    for mut prometheus in [Prometheus::start(), Prometheus::start_debian()] {
+        prometheus.scrape("service", service.target()).await;
         check(&prometheus, &jaeger, "job=\"service\"").await;
     }
     let ended = service.telemetry.shutdown(Duration::from_secs(20)).await;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, ResourceMetrics};
 use serde_json::{Value, json};
 
-use super::{json, store::Store};
+use super::{sdk_json, store::Store};
 use crate::digest::{self, Buckets, Operation, Point};
 
 /// Rate, errors and duration of one operation.
@@ -109,7 +109,7 @@ pub(super) fn resources(metrics: &ResourceMetrics) -> Value {
                 Point::Value(value) => (Some(value), None, None),
                 Point::Histogram { count, sum, .. } => (None, Some(count), Some(sum)),
             };
-            let attributes = json::attributes(attributes.iter().copied());
+            let attributes = sdk_json::attributes(attributes.iter().copied());
             points.push(
                 json!({ "attributes": attributes, "value": value, "count": count, "sum": sum }),
             );

@@ -10,7 +10,7 @@ use opentelemetry::{
 use opentelemetry_sdk::trace::SpanData;
 use serde_json::{Map, Value, json};
 
-use super::{lines::Line, operations};
+use super::{line_ring::Line, measured_operations};
 use crate::digest::Operation;
 
 /// Returns milliseconds since the Unix epoch.
@@ -96,7 +96,7 @@ pub(super) fn span(span: &SpanData) -> Value {
         "is_remote_parent": span.parent_span_is_remote,
         "name": span.name,
         "kind": kind(&span.span_kind),
-        "operation": Operation::of_span(span).as_ref().map(operations::key),
+        "operation": Operation::of_span(span).as_ref().map(measured_operations::key),
         "start": time(span.start_time),
         "duration": took(span.start_time, span.end_time),
         "status": status,
