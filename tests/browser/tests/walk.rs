@@ -112,7 +112,9 @@ async fn hostile_texts_are_shown_as_texts() {
     // The agent of the callers is an attribute of the server's span. A search finds it.
     page.click(".waterfall tr.server button.span").await;
     page.wait("document.querySelector('aside .attributes').textContent.includes('<script>window.pwned=1</script>')").await;
-    page.press(&["g", "t", "/"]).await;
+    page.press(&["g", "t"]).await;
+    page.wait("document.querySelector('main input[type=search]')").await;
+    page.press(&["/"]).await;
     page.wait("document.activeElement.type === 'search'").await;
     for letter in "</script>".chars() {
         page.press(&[&letter.to_string()]).await;
