@@ -47,6 +47,12 @@
 //!
 //! The oldest are dropped first: ordinary traces before errors and slow ones. Only sampled traces are shown.
 //!
+//! # Cost
+//!
+//! At 10,000 requests a second, of one span and one log line, a request takes 9 to 10 µs more of CPU time, with the page
+//! open or not, and the process 7 MiB more memory (`tests/browser/tests/load.rs`, on two cores). A page asks once a
+//! second.
+//!
 //! Without [`with_viewer`](crate::setup::TelemetryBuilder::with_viewer) nothing is held, and the service answers `404`.
 
 mod assets;
