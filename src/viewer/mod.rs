@@ -49,7 +49,7 @@
 //!
 //! # Cost
 //!
-//! At 10,000 requests a second, of one span and one log line, a request takes 9 to 10 µs more of CPU time, with the page
+//! At 10,000 requests a second, of one span each, a request takes 9 to 10 µs more of CPU time, with the page
 //! open or not, and the process 7 MiB more memory (`tests/browser/tests/load.rs`, on two cores). A page asks once a
 //! second.
 //!
