@@ -33,7 +33,7 @@ pub(crate) fn stranger(
         Some(peer) if !is_loopback(peer) => return Some(Stranger::RemotePeer),
         Some(_) => {}
     }
-    if FORWARDED.iter().any(|name| headers.contains_key(*name)) {
+    if headers.keys().any(|name| is_of_proxy(name.as_str())) {
         return Some(Stranger::Forwarded);
     }
     if !host(uri, headers).is_some_and(|host| is_loopback_name(&host)) {
@@ -69,4 +69,9 @@ fn is_loopback_name(host: &str) -> bool {
         || host.parse::<IpAddr>().is_ok_and(is_loopback)
 }
 
-const FORWARDED: [&str; 4] = ["forwarded", "x-forwarded-for", "x-forwarded-host", "x-real-ip"];
+/// Returns true for headers that proxies add. nginx adds none unless it is configured to.
+fn is_of_proxy(name: &str) -> bool {
+    matches!(name, "forwarded" | "via" | "x-real-ip")
+        || name.starts_with("x-forwarded-")
+        || name.starts_with("x-envoy-")
+}

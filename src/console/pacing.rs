@@ -1,4 +1,4 @@
-//! What is printed now, and what has to wait or is left out.
+//! The pace of the console: prints, holds back, or leaves out.
 
 use std::{
     mem,
@@ -20,8 +20,8 @@ pub(super) struct Pacing {
     /// When [`late_lines`](Self::late_lines) has looked last.
     looked: Option<Instant>,
     second: Option<Instant>,
-    /// Traces that were printed in this second.
-    printed: usize,
+    /// Traces that were printed in this second: without an error, and with one.
+    printed: [usize; 2],
     skipped: Skipped,
 }
 
@@ -40,6 +40,8 @@ pub(super) struct Skipped {
     pub(super) traces: usize,
     /// Traces among them with an error.
     pub(super) failed: usize,
+    /// Their log lines.
+    pub(super) lines: usize,
 }
 
 impl Pacing {
@@ -56,7 +58,7 @@ impl Pacing {
                 Printable { lines: self.late_lines(), ..self.admit(Some(trace)) }
             }
             Ended::Untracked { is_failed } => {
-                self.skipped.count(is_failed);
+                self.skipped.count(is_failed, 0);
                 Printable::default()
             }
         }
@@ -106,23 +108,27 @@ impl Pacing {
     fn admit(&mut self, trace: Option<Trace>) -> Printable {
         if self.second.is_none_or(|second| second.elapsed() >= Duration::from_secs(1)) {
             self.second = Some(Instant::now());
-            self.printed = 0;
+            self.printed = [0; 2];
         }
-        if self.printed < MOST_PER_SECOND {
-            self.printed += usize::from(trace.is_some());
+        let Some(trace) = trace else {
+            return Printable { skipped: mem::take(&mut self.skipped), ..Printable::default() };
+        };
+        let is_failed = trace.spans.iter().any(digest::is_failed);
+        let printed = &mut self.printed[usize::from(is_failed)];
+        if *printed < MOST_PER_SECOND {
+            *printed += 1;
             let skipped = mem::take(&mut self.skipped);
-            return Printable { skipped, traces: Vec::from_iter(trace), ..Printable::default() };
+            return Printable { skipped, traces: vec![trace], ..Printable::default() };
         }
-        if let Some(trace) = trace {
-            self.skipped.count(trace.spans.iter().any(digest::is_failed));
-        }
+        self.skipped.count(is_failed, trace.lines.len());
         Printable::default()
     }
 }
 
 impl Skipped {
-    fn count(&mut self, is_failed: bool) {
+    fn count(&mut self, is_failed: bool, lines: usize) {
         self.traces += 1;
+        self.lines += lines;
         self.failed += usize::from(is_failed);
     }
 }
@@ -131,5 +137,5 @@ impl Skipped {
 /// until it ends.
 const PATIENCE: Duration = Duration::from_secs(1);
 
-/// More than a person can read.
+/// More than a person can read, for traces without an error and for those with one.
 const MOST_PER_SECOND: usize = 20;

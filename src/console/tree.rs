@@ -45,8 +45,11 @@ fn write_all(text: &mut String, printable: &Printable, colours: Colours) -> fmt:
             None => writeln!(text)?,
         }
     }
-    if let Skipped { traces: traces @ 1.., failed } = printable.skipped {
-        writeln!(text, "{dim}… {traces} traces more, {failed} of them failed{end}")?;
+    if let Skipped { traces: traces @ 1.., failed, lines } = printable.skipped {
+        writeln!(
+            text,
+            "{dim}… {traces} traces more, {failed} of them failed, with {lines} log lines{end}"
+        )?;
     }
     printable.traces.iter().try_for_each(|trace| write_trace(text, trace, colours))
 }
@@ -54,6 +57,7 @@ fn write_all(text: &mut String, printable: &Printable, colours: Colours) -> fmt:
 fn write_trace(text: &mut String, trace: &Trace<Line>, colours: Colours) -> fmt::Result {
     let tree = Tree::new(trace, colours);
     tree.roots().iter().try_for_each(|root| tree.write_span(text, root, Indent::default()))?;
+    tree.write_other_lines(text)?;
     if trace.left_out > 0 {
         writeln!(text, "  … {} more spans and lines", trace.left_out)?;
     }
@@ -144,6 +148,20 @@ impl<'a> Tree<'a> {
                 }
                 Inside::Span(span) => self.write_span(text, span, indent.deeper())?,
             }
+        }
+        Ok(())
+    }
+
+    /// Writes the lines whose span is not among the spans, such as those within a remote span.
+    fn write_other_lines(&self, text: &mut String) -> fmt::Result {
+        let is_here = |id| self.spans.iter().any(|span| span.span_context.span_id() == id);
+        let others = self.lines.iter().filter(|(id, _)| !is_here(**id));
+        let mut lines: Vec<_> = others.flat_map(|(_, lines)| lines).collect();
+        lines.sort_by_key(|line| line.time);
+        let (dim, end) = (self.colours.dim(), self.colours.end());
+        for line in lines {
+            let after = shown(took(self.begin, line.time));
+            writeln!(text, "{}{dim}+{after}{end} {}", Indent::default().within(), line.text)?;
         }
         Ok(())
     }

@@ -1,4 +1,4 @@
-//! What a person looks at, made from the SDK's data: traces that are complete, operations, and percentiles.
+//! Traces that are complete, operations and percentiles, made from the SDK's data for a person.
 
 mod observed_operation;
 mod open_traces;
@@ -7,6 +7,8 @@ mod series;
 #[cfg(any(feature = "testing", feature = "viewer"))]
 mod shared_reader;
 
+#[cfg(feature = "viewer")]
+pub(crate) use self::open_traces::MOST_ITEMS;
 #[cfg(any(feature = "testing", feature = "viewer"))]
 pub(crate) use self::shared_reader::SharedReader;
 pub(crate) use self::{

@@ -57,7 +57,8 @@ impl<L> OpenTraces<L> {
             return Ended::Untracked { is_failed: is_failed(&span) };
         };
         trace.open_spans = trace.open_spans.saturating_sub(1);
-        if trace.has_room() {
+        // The last span has always room: mostly it is the root, without which the others say little.
+        if trace.open_spans == 0 || trace.has_room() {
             trace.spans.push(span);
         }
         if trace.open_spans > 0 {
@@ -106,7 +107,9 @@ impl<L> Trace<L> {
 
     /// Adds a line, if there is room for it.
     pub(crate) fn add(&mut self, line: L) {
-        if self.has_room() {
+        if self.lines.len() >= MOST_LINES {
+            self.left_out += 1;
+        } else if self.has_room() {
             self.lines.push(line);
         }
     }
@@ -126,5 +129,8 @@ pub(crate) fn is_failed(span: &SpanData) -> bool {
 /// The traces that are collected at a time.
 const MOST_TRACES: usize = 1000;
 
-/// The spans and lines of one trace.
-const MOST_ITEMS: usize = 200;
+/// The spans and lines of one trace, but for the span that ends last.
+pub(crate) const MOST_ITEMS: usize = 200;
+
+/// The lines of one trace, so that they leave room for spans.
+const MOST_LINES: usize = 150;

@@ -31,18 +31,20 @@ pub(super) struct Lines {
 }
 
 impl Lines {
-    /// Adds a line, and gives it its number.
-    pub(super) fn add(&mut self, mut line: Line) -> Arc<Line> {
+    /// Adds a line, and gives it its number. Returns the lines that are dropped, too, for which no lock need be held.
+    pub(super) fn add(&mut self, mut line: Line) -> (Arc<Line>, Vec<Arc<Line>>) {
         line.number = self.seen;
         let line = Arc::new(line);
         self.seen += 1;
         self.bytes += line.weight;
         self.lines.push_back(Arc::clone(&line));
+        let mut dropped = Vec::new();
         while self.lines.len() > MOST_LINES || self.bytes > MOST_BYTES {
             let Some(oldest) = self.lines.pop_front() else { break };
             self.bytes -= oldest.weight;
+            dropped.push(oldest);
         }
-        line
+        (line, dropped)
     }
 
     pub(super) fn len(&self) -> usize {

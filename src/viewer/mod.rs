@@ -29,9 +29,13 @@
 //! axum::serve(listener, app.into_make_service_with_connect_info::<SocketAddr>())
 //! ```
 //!
-//! It also refuses requests that a proxy has forwarded (`Forwarded`, `X-Forwarded-For`), requests whose `Host` is no
-//! name of the loopback interface, because a page of another site may let its name point there, and requests that
-//! another site's page makes (`Sec-Fetch-Site`). [`ViewerService::for_all_peers`] answers everybody.
+//! It also refuses requests that a proxy has forwarded (`Forwarded`, `Via`, `X-Forwarded-*`, `X-Real-Ip`, `X-Envoy-*`),
+//! requests whose `Host` is no name of the loopback interface, because a page of another site may let its name point
+//! there, and requests that another site's page makes (`Sec-Fetch-Site`), but for a link to the page.
+//! [`ViewerService::for_all_peers`] answers everybody.
+//!
+//! A proxy on the same machine that adds none of these headers is taken for a caller on this machine: nginx adds none
+//! unless it is configured to. Don't forward the route there.
 //!
 //! # Limits
 //!
@@ -42,10 +46,12 @@
 //! | traces | 2000 and 32 MiB; a quarter of them may be errors, and a quarter the slowest of their operation |
 //! | a trace for each bucket of each operation | 200 operations, 8 MiB |
 //! | log lines | 5000 and 8 MiB, and those of the traces |
-//! | spans and lines of one trace | 200 |
-//! | traces that have not ended | 1000 |
+//! | spans and lines of one trace | 200, of which 150 are lines; and its last span |
+//! | traces that have not ended | 1000, without a limit in bytes. Later ones are counted and not shown |
 //!
-//! The oldest are dropped first: ordinary traces before errors and slow ones. Only sampled traces are shown.
+//! The oldest are dropped first: ordinary traces before errors and slow ones. Only sampled traces are shown. The trace
+//! that a bucket leads to is the latest one that is held and lies in the bucket; it need not be the exemplar of the
+//! metric. A bucket without such a trace leads nowhere.
 //!
 //! # Cost
 //!

@@ -1,6 +1,10 @@
 //! The answers of the service: JSON for each page.
 
-use std::{collections::HashMap, sync::Arc, time::SystemTime};
+use std::{
+    collections::{HashMap, HashSet},
+    sync::Arc,
+    time::SystemTime,
+};
 
 use opentelemetry::{logs::Severity, trace::TraceId};
 use serde_json::{Value, json};
@@ -67,6 +71,7 @@ impl Viewer {
             "traces": {
                 "count": store.len(), "bytes": store.bytes, "seen": store.seen,
                 "max_count": store::MOST_TRACES, "max_bytes": store::MOST_BYTES,
+                "untracked": store.untracked,
             },
             "lines": line_counts,
         })
@@ -81,10 +86,14 @@ impl Viewer {
             .iter()
             .filter(|(_, trace)| !trace.spans.is_empty())
             .filter_map(|(id, trace)| open_row(*id, &trace.spans, trace.lines.len()))
-            .filter(|_| query.0.len() <= 1)
+            // Filters are about traces that have ended.
+            .filter(|_| FILTERS.iter().all(|name| query.get(name).is_none()))
             .collect();
         // The rows of traces that have ended need no lock.
         drop(store);
+        let start = |row: &Value| row["start"].as_f64().unwrap_or_default();
+        rows.sort_by(|a, b| start(b).total_cmp(&start(a)));
+        rows.truncate(query.limit(100));
         ended.retain(|trace| passes(trace, query));
         ended.sort_by_key(|trace| std::cmp::Reverse(trace.start));
         rows.extend(ended.iter().take(query.limit(100)).map(|trace| row(trace)));
@@ -104,18 +113,20 @@ impl Viewer {
         drop(store);
         // Lines that were written after the trace had ended.
         let mut lines = trace.lines.clone();
-        let last = lines.last().map(|line| line.number);
-        let later = |line: &&Arc<Line>| last.is_none_or(|last| line.number > last);
-        let all = self.lines();
+        let known: HashSet<u64> = lines.iter().map(|line| line.number).collect();
+        let is_new = |line: &&Arc<Line>| !known.contains(&line.number);
         let of_trace = |line: &&Arc<Line>| line.span.is_some_and(|(trace, _)| trace == id);
-        lines.extend(all.iter().filter(of_trace).filter(later).map(Arc::clone));
+        let room = MOST_LATE_LINES.saturating_sub(lines.len());
+        let all = self.lines();
+        lines.extend(all.iter().filter(of_trace).filter(is_new).take(room).map(Arc::clone));
         drop(all);
+        lines.sort_by_key(|line| line.number);
         let spans = trace.spans.iter().chain(&late);
         Some(json!({
             "id": id.to_string(),
             "spans": spans.map(sdk_json::span).collect::<Value>(),
             "lines": lines.iter().map(|line| sdk_json::line(line)).collect::<Value>(),
-            "left_out": trace.left_out,
+            "left_out": trace.left_out(),
             "is_open": is_open,
         }))
     }
@@ -128,15 +139,14 @@ impl Viewer {
         let next = lines.seen;
         let first = lines.iter().next().map_or(next, |line| line.number);
         let after = query.number::<u64>("after");
-        let passes = |line: &&Arc<Line>| {
-            after.is_none_or(|after| line.number >= after)
-                && line.severity >= level
-                && text.as_ref().is_none_or(|text| contains(line, text))
-        };
-        let limit = query.limit(200);
-        let mut latest: Vec<_> =
-            lines.iter().rev().filter(passes).take(limit).map(Arc::clone).collect();
+        let is_asked = |line: &&Arc<Line>| after.is_none_or(|after| line.number >= after);
+        let asked: Vec<_> = lines.iter().rev().take_while(is_asked).map(Arc::clone).collect();
+        // The text is looked for without the lock, for which all who log wait.
         drop(lines);
+        let passes = |line: &Arc<Line>| {
+            line.severity >= level && text.as_ref().is_none_or(|text| contains(line, text))
+        };
+        let mut latest: Vec<_> = asked.into_iter().filter(passes).take(query.limit(200)).collect();
         latest.reverse();
         json!({
             "lines": latest.iter().map(|line| sdk_json::line(line)).collect::<Value>(),
@@ -252,6 +262,12 @@ fn severity(name: &str) -> Option<Severity> {
         _ => return None,
     })
 }
+
+/// The parameters that filter traces.
+const FILTERS: [&str; 4] = ["operation", "status", "min", "text"];
+
+/// Lines of a trace that an answer has.
+const MOST_LATE_LINES: usize = 500;
 
 /// Rows of an answer.
 const MOST_ROWS: usize = 1000;

@@ -43,7 +43,10 @@ impl SpanProcessor for Viewer {
 
 impl LogProcessor for Viewer {
     fn emit(&self, record: &mut SdkLogRecord, _: &InstrumentationScope) {
-        let line = self.lines().add(line(record));
+        // Made before the lock is taken.
+        let line = line(record);
+        let (line, dropped) = self.lines().add(line);
+        drop(dropped);
         if let Some(span) = line.span {
             self.store().line(span, &line);
         }

@@ -1,4 +1,4 @@
-//! Which traces are dropped first.
+//! The order in which traces are dropped.
 
 use std::{
     collections::{HashMap, VecDeque},
@@ -36,6 +36,16 @@ impl Retention {
         self.queue(class).push_back(trace.id);
     }
 
+    /// A trace has got another part. It is an error from its first failed part on.
+    pub(super) fn joined(&mut self, trace: &StoredTrace, was_error: bool) {
+        if trace.is_error && !was_error {
+            self.forget_duration(trace.id);
+            self.ordinary.retain(|id| *id != trace.id);
+            self.slow.retain(|id| *id != trace.id);
+            self.errors.push_back(trace.id);
+        }
+    }
+
     /// Returns the trace to drop, if more than `most` are held or they are too large.
     pub(super) fn surplus(&mut self, most: usize, is_too_large: bool) -> Option<TraceId> {
         let len = self.ordinary.len() + self.slow.len() + self.errors.len();
@@ -57,11 +67,14 @@ impl Retention {
 
     /// A trace has been dropped.
     pub(super) fn dropped(&mut self, trace: &StoredTrace) {
-        if let Some(operation) = &trace.operation
-            && let Some(slowest) = self.slowest.get_mut(operation)
-        {
-            slowest.retain(|(_, id)| *id != trace.id);
+        if !trace.is_error {
+            self.forget_duration(trace.id);
         }
+    }
+
+    /// The operation of a trace may have changed since it was added, so all are searched.
+    fn forget_duration(&mut self, trace: TraceId) {
+        self.slowest.values_mut().for_each(|slowest| slowest.retain(|(_, id)| *id != trace));
     }
 
     fn class(&mut self, trace: &StoredTrace) -> Class {

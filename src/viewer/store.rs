@@ -1,10 +1,6 @@
 //! The traces in memory.
 
-use std::{
-    collections::{HashMap, hash_map::Entry},
-    sync::Arc,
-    time::Duration,
-};
+use std::{collections::HashMap, sync::Arc, time::Duration};
 
 use opentelemetry::trace::{SpanId, TraceId};
 use opentelemetry_sdk::trace::SpanData;
@@ -29,6 +25,8 @@ pub(super) struct Store {
     pub(super) bytes: usize,
     /// Traces that have ended since the start.
     pub(super) seen: u64,
+    /// Spans that began when too many traces were open.
+    pub(super) untracked: u64,
 }
 
 /// A span that lasted as long as its bucket says, and its trace.
@@ -43,27 +41,34 @@ impl Store {
     /// A span has ended. Returns what is dropped, for which the lock need not be held.
     pub(super) fn end(&mut self, span: SpanData) -> Vec<Arc<StoredTrace>> {
         let id = span.span_context.trace_id();
-        let Ended::Complete(trace) = self.open.end(span) else { return Vec::new() };
+        let trace = match self.open.end(span) {
+            Ended::Complete(trace) => trace,
+            Ended::Open => return Vec::new(),
+            Ended::Untracked { .. } => {
+                self.untracked += 1;
+                return Vec::new();
+            }
+        };
         self.seen += 1;
         let mut dropped = Vec::new();
         let mut stored = StoredTrace::new(id, trace);
-        if let Entry::Occupied(mut known) = self.ended.entry(id) {
-            // Its place among the others stays.
-            if known.get().spans.len() < MOST_SPANS {
-                stored = stored.joined(known.get());
-                self.bytes += stored.weight;
-                self.bytes -= known.get().weight;
-                let stored = Arc::new(stored);
-                dropped.push(known.insert(Arc::clone(&stored)));
-                self.pin(&stored, &mut dropped);
+        let pins = pins(&stored.spans);
+        if let Some(known) = self.ended.get(&id) {
+            // Callers choose the id, so the parts of a trace have no end.
+            if known.is_full() {
+                known.leave_out(&stored);
+                return dropped;
             }
+            self.bytes -= known.weight;
+            stored = stored.joined(known);
+            self.retention.joined(&stored, known.is_error);
         } else {
             self.retention.add(&stored);
-            self.bytes += stored.weight;
-            let stored = Arc::new(stored);
-            self.ended.insert(id, Arc::clone(&stored));
-            self.pin(&stored, &mut dropped);
         }
+        self.bytes += stored.weight;
+        let stored = Arc::new(stored);
+        dropped.extend(self.ended.insert(id, Arc::clone(&stored)));
+        self.pin(&stored, pins, &mut dropped);
         while let Some(id) = self.retention.surplus(MOST_TRACES, self.bytes > MOST_BYTES) {
             if let Some(trace) = self.ended.remove(&id) {
                 self.bytes -= trace.weight;
@@ -106,25 +111,51 @@ impl Store {
         pins.filter(is_within).max_by_key(|pin| pin.trace.start)
     }
 
-    /// Pins a trace for each operation in it.
-    fn pin(&mut self, trace: &Arc<StoredTrace>, dropped: &mut Vec<Arc<StoredTrace>>) {
-        for span in &trace.spans {
-            let Some(operation) = Operation::of_span(span) else { continue };
-            let duration = span.end_time.duration_since(span.start_time).unwrap_or_default();
-            if self.pins.len() >= MOST_OPERATIONS && !self.pins.contains_key(&operation) {
-                continue;
+    /// Pins a trace for each of its new operations.
+    fn pin(
+        &mut self,
+        trace: &Arc<StoredTrace>,
+        pins: Vec<(Operation, Duration, bool)>,
+        dropped: &mut Vec<Arc<StoredTrace>>,
+    ) {
+        for (operation, duration, is_error) in pins {
+            let is_new = !self.pins.contains_key(&operation);
+            while (is_new && self.pins.len() >= MOST_OPERATIONS)
+                || self.pinned_bytes + trace.weight > MOST_PINNED_BYTES
+            {
+                if !self.unpin_oldest(dropped) {
+                    return;
+                }
             }
             let pin = &mut self.pins.entry(operation).or_default()[range(duration)];
-            let freed = pin.as_ref().map_or(0, |pin| pin.trace.weight);
-            if self.pinned_bytes - freed + trace.weight > MOST_PINNED_BYTES {
-                continue;
-            }
-            self.pinned_bytes = self.pinned_bytes - freed + trace.weight;
-            let is_error = crate::digest::is_failed(span);
+            self.pinned_bytes += trace.weight;
+            self.pinned_bytes -= pin.as_ref().map_or(0, |pin| pin.trace.weight);
             let new = Pin { trace: Arc::clone(trace), duration, is_error };
             dropped.extend(pin.replace(new).map(|pin| pin.trace));
         }
     }
+
+    /// Drops the pins of the operation that has had no request for the longest time. Returns false if there is none.
+    fn unpin_oldest(&mut self, dropped: &mut Vec<Arc<StoredTrace>>) -> bool {
+        let latest = |pins: &[Option<Pin>]| pins.iter().flatten().map(|pin| pin.trace.start).max();
+        let oldest = self.pins.iter().min_by_key(|(_, pins)| latest(*pins));
+        let Some(oldest) = oldest.map(|(operation, _)| operation.clone()) else { return false };
+        let pins = self.pins.remove(&oldest).into_iter().flatten().flatten();
+        for pin in pins {
+            self.pinned_bytes -= pin.trace.weight;
+            dropped.push(pin.trace);
+        }
+        true
+    }
+}
+
+/// Returns the operations of spans, each with its duration, and whether it failed.
+fn pins(spans: &[SpanData]) -> Vec<(Operation, Duration, bool)> {
+    let pin = |span: &SpanData| {
+        let duration = span.end_time.duration_since(span.start_time).unwrap_or_default();
+        Some((Operation::of_span(span)?, duration, crate::digest::is_failed(span)))
+    };
+    spans.iter().filter_map(pin).collect()
 }
 
 /// Returns the range of a duration: the buckets of the conventions' histograms.
@@ -143,6 +174,3 @@ pub(super) const MOST_TRACES: usize = 2000;
 pub(super) const MOST_BYTES: usize = 32 << 20;
 
 const MOST_PINNED_BYTES: usize = 8 << 20;
-
-/// Spans of a trace whose parts are joined.
-const MOST_SPANS: usize = 1000;

@@ -2,7 +2,10 @@
 
 use std::{
     mem,
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicUsize, Ordering::Relaxed},
+    },
     time::{Duration, SystemTime},
 };
 
@@ -18,7 +21,7 @@ pub(super) struct StoredTrace {
     pub(super) id: TraceId,
     pub(super) spans: Vec<SpanData>,
     pub(super) lines: Vec<Arc<Line>>,
-    pub(super) left_out: usize,
+    left_out: AtomicUsize,
     pub(super) operation: Option<Operation>,
     pub(super) start: SystemTime,
     pub(super) duration: Duration,
@@ -39,7 +42,7 @@ impl StoredTrace {
         let mut stored = Self {
             id,
             lines,
-            left_out,
+            left_out: AtomicUsize::new(left_out),
             operation: None,
             start,
             duration: end.duration_since(start).unwrap_or_default(),
@@ -60,10 +63,26 @@ impl StoredTrace {
         self.start = self.start.min(earlier.start);
         self.duration = end.duration_since(self.start).unwrap_or_default();
         self.is_error |= earlier.is_error;
-        self.left_out += earlier.left_out;
+        *self.left_out.get_mut() += earlier.left_out();
         self.weight += earlier.weight;
         self.operation = self.root().and_then(Operation::of_span);
         self
+    }
+
+    /// Returns true if no further part is joined.
+    pub(super) fn is_full(&self) -> bool {
+        self.spans.len() + self.lines.len() >= digest::MOST_ITEMS
+    }
+
+    /// Counts a part of this trace that is not joined.
+    pub(super) fn leave_out(&self, part: &Self) {
+        let items = part.spans.len() + part.lines.len() + part.left_out();
+        self.left_out.fetch_add(items, Relaxed);
+    }
+
+    /// Returns the number of spans and lines that are not held.
+    pub(super) fn left_out(&self) -> usize {
+        self.left_out.load(Relaxed)
     }
 
     /// Returns the first span whose parent is not in the trace.

@@ -5,13 +5,16 @@ use std::time::{Duration, SystemTime};
 use opentelemetry::{
     Context, KeyValue,
     metrics::MeterProvider,
-    trace::{Span, SpanKind, Status, TraceContextExt, Tracer, TracerProvider},
+    trace::{
+        Span, SpanContext, SpanId, SpanKind, Status, TraceContextExt, TraceState, Tracer,
+        TracerProvider,
+    },
 };
 use tower_telemetry::{Telemetry, logs::LogFormat};
 
 use crate::{
     builder,
-    printed::{line_with, printed, within_span},
+    printed::{SPAN, line_with, printed, within_span},
 };
 
 const CONSOLE: [(&str, &str); 3] = [
@@ -182,7 +185,9 @@ fn the_console_is_bounded() {
         drop(telemetry);
     });
     let Some(lines) = lines else { return };
-    line_with(&lines, "… 51 more spans and lines");
+    // The root ends last, and is there.
+    assert!(tree(&lines, "large")[1].starts_with("└ small"), "{lines:#?}");
+    line_with(&lines, "… 50 more spans and lines");
     let printed = lines.iter().filter(|line| line.starts_with("one of many")).count();
     let mut failed = lines.iter().filter(|line| line.contains("! failed")).count();
     let mut traces = printed;
@@ -193,6 +198,42 @@ fn the_console_is_bounded() {
     }
     assert!((10..200).contains(&printed), "{printed}");
     assert_eq!((traces, failed), (1500, 500), "{lines:#?}");
+}
+
+/// Runs a function within a span of another process, of the same trace.
+fn within_remote(cx: &Context, f: impl FnOnce()) {
+    let context = cx.span().span_context().clone();
+    let remote = SpanContext::new(
+        context.trace_id(),
+        SpanId::from_hex(SPAN).unwrap(),
+        context.trace_flags(),
+        true,
+        TraceState::default(),
+    );
+    let _attached = Context::new().with_remote_span_context(remote).attach();
+    f();
+}
+
+/// A trace with too many lines has its span nevertheless, and lines of a span elsewhere are not lost.
+#[test]
+fn a_trace_with_many_lines_has_its_span() {
+    let lines = printed("console::a_trace_with_many_lines_has_its_span", || {
+        let telemetry = console();
+        let tracer = telemetry.tracer_provider().tracer("test");
+        tracer.in_span("talks", |cx| {
+            (0..300).for_each(|number| tracing::info!("line {number}"));
+            within_remote(&cx, || tracing::info!("of another process"));
+        });
+        tracer.in_span("calls", |cx| {
+            within_remote(&cx, || tracing::info!("of another process"));
+        });
+        drop(telemetry);
+    });
+    let Some(lines) = lines else { return };
+    let talks = tree(&lines, "talks");
+    assert!(talks[1].ends_with("line 0") && talks[150].ends_with("line 149"), "{talks:#?}");
+    line_with(&lines, "… 151 more spans and lines");
+    assert!(tree(&lines, "calls")[1].ends_with("of another process"), "{lines:#?}");
 }
 
 #[test]

@@ -141,6 +141,13 @@ async fn peers() {
             &[("host", "localhost"), ("x-real-ip", "127.0.0.1")],
             "a proxy has forwarded",
         ),
+        (
+            Some(LOCAL),
+            &[("host", "localhost"), ("x-forwarded-proto", "a")],
+            "a proxy has forwarded",
+        ),
+        (Some(LOCAL), &[("host", "localhost"), ("x-envoy-internal", "a")], "a proxy has forwarded"),
+        (Some(LOCAL), &[("host", "localhost"), ("via", "1.1 proxy")], "a proxy has forwarded"),
     ] {
         let request = || {
             let mut request = Request::get("/telemetry?api=overview");
@@ -327,11 +334,54 @@ async fn parts_of_a_trace_are_one_trace() {
     let (_, trace) = ask(&telemetry, &format!("api=trace&id={id}")).await;
     assert_eq!(trace["spans"].as_array().unwrap().len(), 2, "{trace}");
     assert_eq!(trace["is_open"], true);
-    drop(third);
+    // A span that is open and has a child that ended is a row of its own.
+    let cx = Context::new().with_span(third);
+    tracer.start_with_context("fourth", &cx).end();
+    let (_, traces) = ask(&telemetry, "api=traces&limit=100").await;
+    assert_eq!(traces["traces"][0]["is_open"], true, "{traces}");
+    drop(cx);
     let (_, trace) = ask(&telemetry, &format!("api=trace&id={id}")).await;
-    assert_eq!(trace["spans"].as_array().unwrap().len(), 3, "{trace}");
+    assert_eq!(trace["spans"].as_array().unwrap().len(), 4, "{trace}");
     assert_eq!(trace["is_open"], false);
     let (_, traces) = ask(&telemetry, "api=traces").await;
     assert_eq!(traces["traces"].as_array().unwrap().len(), 1, "{traces}");
     assert_eq!(traces["traces"][0]["name"], "first");
+}
+
+/// A caller may send the same trace id again and again. A part that failed makes the trace an error.
+#[tokio::test]
+async fn a_trace_of_many_parts_is_bounded() {
+    let telemetry = telemetry();
+    let tracer = telemetry.tracer_provider().tracer("test");
+    let first = tracer.start("first");
+    let cx = Context::new().with_remote_span_context(first.span_context().clone());
+    let id = first.span_context().trace_id().to_string();
+    drop(first);
+    for number in 0..5000 {
+        let mut span = tracer.start_with_context("part", &cx);
+        if number == 100 {
+            span.set_status(Status::error("failed"));
+        }
+    }
+    let (_, trace) = ask(&telemetry, &format!("api=trace&id={id}")).await;
+    assert_eq!(trace["spans"].as_array().unwrap().len(), 200);
+    assert_eq!(trace["left_out"], 4801);
+    // It is held as an error is.
+    (0..3000).for_each(|_| drop(tracer.start("other")));
+    assert_eq!(ask(&telemetry, &format!("api=trace&id={id}")).await.0, StatusCode::OK);
+}
+
+/// After more operations than are pinned, the latest ones are.
+#[tokio::test]
+async fn the_latest_operations_are_pinned() {
+    let telemetry = telemetry();
+    let routes: Vec<&'static str> =
+        (0..300).map(|number| &*Box::leak(format!("/{number}").into_boxed_str())).collect();
+    routes.iter().for_each(|route| _ = request(&telemetry, route, 1, false));
+    let last = request(&telemetry, routes[299], 30, false);
+    let (_, overview) = ask(&telemetry, "api=overview").await;
+    let rows = overview["operations"].as_array().unwrap();
+    let row = rows.iter().find(|row| row["key"] == "server GET /299").unwrap();
+    let bucket = row["buckets"].as_array().unwrap().iter().find(|b| b["le"] == 0.05).unwrap();
+    assert_eq!(bucket["trace"]["id"], last, "{bucket}");
 }

@@ -103,7 +103,8 @@ function showFrame({ service, now, started, active, resource, traces, lines }) {
   setAttribute(byId("service"), "title", printable(Object.entries(resource).map(([key, value]) => `${key}: ${value}`).join("\n")));
   const memory = (what, { count: held, bytes: size, seen, max_count, max_bytes }) =>
     `${count(held)} of ${plural(seen, what)} in memory (at most ${count(max_count)}), ${bytes(size)} of ${bytes(max_bytes)}`;
-  setText(byId("footer"), `${memory("trace", traces)} · ${memory("line", lines)}`);
+  const untracked = traces.untracked ? ` · ${plural(traces.untracked, "span")} not shown, because 1,000 traces are open` : "";
+  setText(byId("footer"), `${memory("trace", traces)} · ${memory("line", lines)}${untracked}`);
 }
 
 function showStatus() {

@@ -40,6 +40,8 @@ export function logs({ query, setQuery }) {
 
   async function refresh(_overview, signal) {
     const answer = await api("logs", { after: next, ...filters(), limit: LIMIT }, signal);
+    // The service has started again, and counts from zero.
+    if (next !== undefined && answer.next < next) return changed();
     if (answer.missed) note(`${plural(answer.missed, "line")} left the memory before this page asked for them`);
     // The service answers with the latest lines: those before them are left out.
     else if (next !== undefined && answer.lines.length === LIMIT) note("Some lines are left out, because the service writes faster than anyone reads");
@@ -50,6 +52,10 @@ export function logs({ query, setQuery }) {
 
   function append(lines) {
     const shown = Number(body.lastElementChild?.dataset.seq ?? -1);
+    if (!isFollowing && body.rows.length >= MOST_ROWS) {
+      unseen += lines.length;
+      return showFollow();
+    }
     for (const line of lines) {
       const link = line.trace && el("a", { href: view("trace", line.trace, { span: line.span }), "data-row": "", "aria-label": `Trace ${short(line.trace)}` }, short(line.trace));
       if (line.seq > shown) body.append(lineRow(line, timeOfDay(line.time), link));
