@@ -111,7 +111,7 @@ async fn parents_and_links() {
     assert_eq!(links, [sent.span_id(), SpanId::from_hex("00f067aa0ba902b7").unwrap()]);
 }
 
-/// What a message says is not trusted: without a valid context the work has a trace of its own.
+/// The headers of a message are not trusted: without a valid context the work has a trace of its own.
 #[tokio::test]
 async fn headers_of_messages() {
     let parent = "00f067aa0ba902b7";

@@ -28,7 +28,7 @@ where
     let mut found = Found(HashMap::new());
     for (name, value) in headers {
         let field = fields.iter().find(|field| field.eq_ignore_ascii_case(name.as_ref()));
-        // A repeated header is none of the specification's cases. The first one counts.
+        // The specification doesn't say which of several equal headers counts. The first one does.
         if let Some(field) = field
             && let Ok(value) = str::from_utf8(value.as_ref())
         {

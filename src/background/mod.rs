@@ -118,7 +118,12 @@
 //! Names come from code, so they are of low cardinality. Messaging is in development in the semantic conventions
 //! ([messaging spans](https://opentelemetry.io/docs/specs/semconv/messaging/messaging-spans/)).
 //!
-//! The context travels by the global propagator, which `Telemetry` installs as `OTEL_PROPAGATORS` says.
+//! `error.type` of a `Box<dyn Error>` is the name of that type. A future that is dropped while its thread unwinds for
+//! another reason counts as panicked.
+//!
+//! The context travels by the global propagator, which `Telemetry` installs as `OTEL_PROPAGATORS` says. Without one, as
+//! after `without_globals` or in a test with `TestTelemetry` alone, headers are neither written nor read: call
+//! `global::set_text_map_propagator(W3c::new())` in such a test.
 
 mod message_headers;
 mod work;

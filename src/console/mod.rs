@@ -11,6 +11,7 @@ mod tree;
 use std::{
     fmt,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
+    thread,
     time::{Duration, SystemTime},
 };
 
@@ -65,12 +66,21 @@ impl fmt::Debug for Console {
 
 impl Console {
     pub(crate) fn new(own_scope: InstrumentationScope) -> Self {
-        Self(Arc::new(State {
+        let state = Arc::new(State {
             colours: Colours::of_stdout(),
             own_scope,
             traces: Mutex::default(),
             table: Mutex::default(),
-        }))
+        });
+        let weak = Arc::downgrade(&state);
+        // Without a thread, the lines of a trace that hangs wait for what is printed next.
+        let _ = thread::Builder::new().name("telemetry-console".to_owned()).spawn(move || {
+            while let Some(state) = weak.upgrade() {
+                Self(state).release();
+                thread::sleep(RELEASE_INTERVAL);
+            }
+        });
+        Self(state)
     }
 
     /// Prints a line, with its trace if that is still open.
@@ -172,3 +182,6 @@ impl PushMetricExporter for Console {
         Temporality::Cumulative
     }
 }
+
+/// How often lines are released that wait for the end of their trace.
+const RELEASE_INTERVAL: Duration = Duration::from_millis(250);

@@ -17,7 +17,7 @@ use opentelemetry::{
 ///
 /// - A caller that asks for debugging is sampled, and the wish is sent on.
 /// - A caller that leaves the decision to the receiver (ids without `Sampled`) counts as one that does not
-///   sample, as in OpenTelemetry's other languages. What is decided here is sent. Without a decision, the
+///   sample, as in OpenTelemetry's other languages. The decision of this service is sent. Without one, the
 ///   choice is left open for the next receiver, too.
 /// - A trace id of 64 bits is the lower half of one of 128 bits, which is sent.
 /// - Without a span nothing is sent. A sampling decision without ids is ignored.
@@ -82,7 +82,7 @@ impl Decision {
     }
 }
 
-/// What the headers of a caller say.
+/// The caller, as its headers describe it.
 struct Caller {
     trace_id: TraceId,
     span_id: SpanId,

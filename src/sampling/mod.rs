@@ -1,4 +1,4 @@
-//! Samplers for daily work: so many traces in a second, and rules by path.
+//! Samplers for daily work: a limit of traces per second, and rules by path.
 //!
 //! They are samplers of the SDK ([`ShouldSample`]) for
 //! [`TelemetryBuilder::with_sampler`](crate::setup::TelemetryBuilder::with_sampler) or for a tracer

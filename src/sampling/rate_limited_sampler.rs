@@ -1,4 +1,4 @@
-//! So many traces in a second.
+//! A limit of spans per second.
 
 use std::sync::Arc;
 
@@ -10,7 +10,7 @@ use opentelemetry_sdk::trace::{Sampler, SamplingResult, ShouldSample};
 
 use super::token_bucket::TokenBucket;
 
-/// Samples at most so many spans in a second, whatever the load.
+/// Samples at most a number of spans per second, whatever the load.
 ///
 /// A share of the traces (`TraceIdRatioBased`) is too much at the peak and too little at night. This
 /// sampler bounds the cost instead: unused permission adds up to one second's worth, or to

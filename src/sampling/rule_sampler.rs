@@ -27,7 +27,7 @@ use crate::convention::names;
 /// They are compared with the route that the router has found, and with the path of the request as it
 /// was sent: without the query, not decoded, and with its trailing slash.
 ///
-/// # What is known
+/// # Known attributes
 ///
 /// A sampler sees what is known when the span begins, not the status and not the duration.
 ///

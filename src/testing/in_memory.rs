@@ -12,7 +12,7 @@ use opentelemetry_sdk::{
     trace::{Span, SpanData, SpanProcessor},
 };
 
-/// What was recorded, oldest first.
+/// Records in memory, the oldest first.
 #[derive(Debug)]
 pub(super) struct Recorder<T>(Arc<Mutex<Vec<T>>>);
 

@@ -7,22 +7,22 @@ fn prints_the_trace_with_its_queries_and_the_wait() {
     let output = Command::new(env!("CARGO_BIN_EXE_database")).output().unwrap();
     let text = String::from_utf8_lossy(&output.stdout);
     assert!(output.status.success(), "{text}{}", String::from_utf8_lossy(&output.stderr));
-    let line = |start: &str| {
-        let line = text.lines().find(|line| line.starts_with(start));
-        line.unwrap_or_else(|| panic!("prints no {start:?}: {text}"))
+    // Children are within the trees of their requests.
+    let tree = |first: &str| -> Vec<&str> {
+        let mut lines = text.lines().skip_while(|line| !line.starts_with(first));
+        let first = lines.next().unwrap_or_else(|| panic!("prints no {first:?}: {text}"));
+        let children = lines.take_while(|line| line.starts_with([' ', '└']));
+        [first].into_iter().chain(children).collect()
     };
-    let id = |line: &str, key: &str| {
-        let rest = line.split(&format!(" {key}=")).nth(1).unwrap();
-        rest.split_whitespace().next().unwrap().to_owned()
-    };
-    let request = line("span   Server \"GET /songs/since/{year}\"");
-    for of_request in ["Client \"SELECT songs\"", "Internal \"wait for connection\""] {
-        let span = line(&format!("span   {of_request}"));
-        assert_eq!(id(span, "trace"), id(request, "trace"), "{span}");
-        assert_eq!(id(span, "parent"), id(request, "span"), "{span}");
+    for (request, children) in [
+        ("GET /songs/since/{year} 200 ", &["wait for connection ", "SELECT songs "][..]),
+        ("POST /songs 409 ", &["BEGIN :memory: ", "INSERT songs 1555 ", "ROLLBACK :memory: "]),
+    ] {
+        let tree = tree(request);
+        for child in children {
+            let child = format!("└ {child}");
+            assert!(tree.iter().any(|line| line.starts_with(&child)), "{child}: {tree:#?}");
+        }
     }
-    for name in ["BEGIN :memory:", "INSERT songs", "ROLLBACK :memory:"] {
-        line(&format!("span   Client \"{name}\""));
-    }
-    line("metric db.client.connection.limit 1 {connection}");
+    assert!(text.contains("\n→ sqlite INSERT songs "), "{text}");
 }

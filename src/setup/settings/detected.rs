@@ -23,7 +23,7 @@ impl TelemetryBuilder {
     /// | `process.runtime.name`, `.version`, `.description` | `rustc`, and the version of the compiler |
     /// | `container.id` | the id that the control groups (version 1) or the mounts (version 2) name (Linux) |
     ///
-    /// What can't be found out is absent. The files of `/proc` are read once, and no program is run.
+    /// An attribute that can't be found out is absent. The files of `/proc` are read once, and no program is run.
     /// Command lines are left out, because they may hold secrets. The attributes describe resources:
     /// they multiply no series within a process, but each process has values of its own.
     ///

@@ -13,7 +13,7 @@ use opentelemetry_sdk::{
 use super::{TelemetryBuilder, resource};
 use crate::baggage_keys::BaggageKeys;
 
-/// What is added to the provider of each signal, in the order of the calls.
+/// The additions to the provider of each signal, in the order of the calls.
 #[derive(Debug, Default)]
 pub(crate) struct Extensions {
     pub(crate) tracers: Additions<TracerProviderBuilder>,
@@ -106,8 +106,8 @@ impl TelemetryBuilder {
     /// Adds a log processor, which runs before the exporters.
     ///
     /// Processors run in the order in which they were added, and each sees the changes of those before
-    /// it. So a processor can add attributes, or remove what must not leave. What
-    /// [`with_span_processor`](Self::with_span_processor) says of the shutdown holds here, too.
+    /// it. So a processor can add attributes, or remove what must not leave. The
+    /// shutdown treats it as [`with_span_processor`](Self::with_span_processor) says.
     ///
     /// It sees what is exported. Log lines (`with_log_lines`) do not pass through it.
     pub fn with_log_processor(mut self, processor: impl LogProcessor + 'static) -> Self {
@@ -119,8 +119,8 @@ impl TelemetryBuilder {
     /// Adds a metric reader beside the exporters: a `PeriodicReader` with an exporter of your own, or a
     /// reader that collects on demand.
     ///
-    /// It has the resource and the views of this set-up, and no exemplars. What
-    /// [`with_span_processor`](Self::with_span_processor) says of the shutdown holds here, too.
+    /// It has the resource and the views of this set-up, and no exemplars. The
+    /// shutdown treats it as [`with_span_processor`](Self::with_span_processor) says.
     ///
     /// ```
     /// use tower_telemetry::{Telemetry, opentelemetry_sdk::metrics::PeriodicReader};

@@ -27,7 +27,7 @@ const PROPAGATORS: &[(&str, Name)] = &[
     ("none", Name::None),
 ];
 
-/// What to do in the place of the specification's other propagators.
+/// Returns the advice for a propagator of the specification that is not supported.
 fn advice(name: &str) -> Option<&'static str> {
     let advice = [
         ("jaeger", "Jaeger's header is deprecated: use tracecontext, which its clients know"),
