@@ -23,6 +23,6 @@ pub use jaeger::Jaeger;
 pub use part::{Part, file, ports};
 pub use prometheus::{Prometheus, number, with_value};
 pub use shop::{Load, Sent, Shop};
-pub use span::Span;
+pub use span::{Span, are_whole, roots};
 pub use stack::Stack;
 pub use victoria_logs::VictoriaLogs;

@@ -182,8 +182,15 @@ impl Sent {
         sent
     }
 
+    /// Returns the number of requests.
     pub fn total(&self) -> u64 {
         self.by.values().sum()
+    }
+
+    /// Returns the number of requests with an answer, whatever its status.
+    pub fn answered(&self) -> u64 {
+        let answered = self.by.iter().filter(|((_, _, status), _)| status != "none");
+        answered.map(|(_, count)| count).sum()
     }
 }
 

@@ -1,6 +1,6 @@
 //! Spans as the query API returns them.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
@@ -32,6 +32,17 @@ impl Span {
     pub fn service(&self) -> &str {
         self.resource.get("service.name").map_or("", String::as_str)
     }
+}
+
+/// Returns the spans without a parent.
+pub fn roots(spans: &[Span]) -> impl Iterator<Item = &Span> {
+    spans.iter().filter(|span| span.parent_id.is_empty())
+}
+
+/// Tells whether the parent of each span is there.
+pub fn are_whole(spans: &[Span]) -> bool {
+    let ids: BTreeSet<_> = spans.iter().map(|span| &span.span_id).collect();
+    spans.iter().all(|span| span.parent_id.is_empty() || ids.contains(&span.parent_id))
 }
 
 /// Returns all spans of a document in OTLP's JSON.

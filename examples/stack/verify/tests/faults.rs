@@ -3,10 +3,12 @@
 //! Each test sends a load at a steady rate, breaks a part in its midst, and compares what arrived with what was
 //! sent: requests by Prometheus, traces by Jaeger, log lines by VictoriaLogs.
 
-use std::{collections::BTreeSet, time::Duration};
+use std::time::Duration;
 
 use serde_json::Value;
-use tower_telemetry_stack::{Balancer, Load, Prometheus, Sent, Shop, Span, Stack, until_true};
+use tower_telemetry_stack::{
+    Balancer, Load, Prometheus, Sent, Shop, Span, Stack, are_whole, roots, until_true,
+};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn nothing_is_lost_while_the_collector_is_killed_for_ten_seconds() {
@@ -104,36 +106,23 @@ async fn lasts(outage: Duration, load: &Load) {
 
 /// Compares what has arrived with what was sent.
 async fn check(stack: &Stack, environment: &str, what: &str, sent: &Sent) {
-    let unanswered: u64 =
-        sent.by.iter().filter(|((_, _, status), _)| status == "none").map(|(_, count)| count).sum();
-    let answered = sent.total() - unanswered;
-
+    let answered = sent.answered();
     let counted =
         stack.prometheus.value(&requests(environment), |sum| sum >= answered as f64).await;
-    let roots = |spans: &[Span]| {
-        let is_root = |span: &&Span| {
-            span.parent_id.is_empty() && span.resource["deployment.environment.name"] == environment
-        };
-        spans.iter().filter(is_root).count() as u64
+    let count = |spans: &[Span]| {
+        let is_here = |span: &&Span| span.resource["deployment.environment.name"] == environment;
+        roots(spans).filter(is_here).count() as u64
     };
-    let is_whole = |spans: &[Span]| roots(spans) >= answered && orphans(spans) == 0;
-    let spans = stack.jaeger.search("shop-gateway", is_whole).await;
+    let is_all = |spans: &[Span]| count(spans) >= answered && are_whole(spans);
+    let traces = count(&stack.jaeger.search("shop-gateway", is_all).await);
     let query = format!(
         "deployment.environment.name:=\"{environment}\" service.name:=\"shop-gateway\" _msg:=answered"
     );
     let is_all = |lines: &[Value]| lines.len() as u64 >= answered;
     let lines = stack.logs.lines(&query, is_all).await.len() as u64;
     println!(
-        "{what}: {} sent, {unanswered} without an answer; arrived: {counted} requests, {} traces, {lines} lines",
+        "{what}: {} sent, {answered} answered; arrived: {counted} requests, {traces} traces, {lines} lines",
         sent.total(),
-        roots(&spans)
     );
-    assert_eq!((counted as u64, roots(&spans), lines), (answered, answered, answered), "{what}");
-}
-
-/// Returns the number of spans whose parents are missing.
-fn orphans(spans: &[Span]) -> usize {
-    let ids: BTreeSet<_> = spans.iter().map(|span| &span.span_id).collect();
-    let is_orphan = |span: &&Span| !span.parent_id.is_empty() && !ids.contains(&span.parent_id);
-    spans.iter().filter(is_orphan).count()
+    assert_eq!((counted as u64, traces, lines), (answered, answered, answered), "{what}");
 }
