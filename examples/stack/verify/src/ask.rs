@@ -7,11 +7,11 @@ use std::{
 
 use serde_json::Value;
 
-/// The time that a part has to give the wanted answer.
-const PATIENCE: Duration = Duration::from_secs(60);
+/// The time that a part has to give the wanted answer. A search for all traces of a test takes long on a busy machine.
+const PATIENCE: Duration = Duration::from_secs(120);
 
 static CLIENT: LazyLock<reqwest::Client> = LazyLock::new(|| {
-    let client = reqwest::Client::builder().timeout(Duration::from_secs(10));
+    let client = reqwest::Client::builder().timeout(Duration::from_secs(30));
     // Each question has a connection of its own, because each test has a runtime of its own, and a connection
     // ends with its runtime.
     client.pool_max_idle_per_host(0).build().expect("a client without TLS")
@@ -56,7 +56,7 @@ async fn answer(request: reqwest::RequestBuilder) -> Answer {
     }
 }
 
-/// Asks until the answer is as wanted, for a minute at most. Returns the last answer.
+/// Asks until the answer is as wanted, for two minutes at most. Returns the last answer.
 pub(crate) async fn until(
     url: &str,
     query: &[(&str, &str)],

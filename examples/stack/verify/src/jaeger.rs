@@ -31,7 +31,7 @@ impl Jaeger {
         Self { part, otlp: format!("127.0.0.1:{otlp}"), url: format!("http://127.0.0.1:{query}") }
     }
 
-    /// Returns the spans of a trace, as soon as they are as wanted: waits for a minute at most.
+    /// Returns the spans of a trace, as soon as they are as wanted: waits for two minutes at most.
     pub async fn trace(&self, trace_id: &str, is_wanted: impl Fn(&[Span]) -> bool) -> Vec<Span> {
         let url = format!("{}/api/v3/traces/{trace_id}", self.url);
         self.until(&url, &[], is_wanted).await

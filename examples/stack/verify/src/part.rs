@@ -46,7 +46,7 @@ impl Part {
         let _: io::Result<_> = self.process.kill().and_then(|()| self.process.wait());
     }
 
-    /// Asks the process to end with SIGTERM, and returns its status: waits for a minute at most.
+    /// Asks the process to end with SIGTERM, and returns its status: waits for two minutes at most.
     pub async fn terminate(&mut self) -> ExitStatus {
         let id = self.process.id().to_string();
         let sent = Command::new("kill").args(["-TERM", &id]).status();
@@ -123,8 +123,16 @@ pub fn file(name: &str) -> String {
 
 /// Returns ports that are free.
 pub fn ports<const N: usize>() -> [u16; N] {
-    // All are bound before one is released, so they differ.
-    let listeners: [_; N] =
-        std::array::from_fn(|_| TcpListener::bind("127.0.0.1:0").expect("a free port on loopback"));
-    listeners.map(|listener| listener.local_addr().expect("the address of a listener").port())
+    // Below the ports that the system gives to connections, one of which could take a port before its part does.
+    // Each test has a process id, and so a place of its own.
+    static NEXT: AtomicU32 = AtomicU32::new(0);
+    let next = || {
+        let number = std::process::id().wrapping_mul(64) + NEXT.fetch_add(1, Ordering::Relaxed);
+        15_000 + (number % 17_000) as u16
+    };
+    let free = || {
+        let mut ports = (0..17_000).map(|_| next());
+        ports.find(|port| TcpListener::bind(("127.0.0.1", *port)).is_ok())
+    };
+    std::array::from_fn(|_| free().expect("a free port on loopback"))
 }

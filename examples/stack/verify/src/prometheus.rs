@@ -117,7 +117,7 @@ impl Prometheus {
         assert_eq!(answer.status, 200, "{}\n{config}\n{}", answer.text, self.part.log());
     }
 
-    /// Asks its API until the data is as wanted, for a minute at most.
+    /// Asks its API until the data is as wanted, for two minutes at most.
     pub async fn until(
         &self,
         path: &str,
@@ -132,7 +132,7 @@ impl Prometheus {
         }
     }
 
-    /// Asks until the value of a query with one series is as wanted, for a minute at most. Returns the value.
+    /// Asks until the value of a query with one series is as wanted, for two minutes at most. Returns the value.
     pub async fn value(&self, query: &str, is_wanted: impl Fn(f64) -> bool) -> f64 {
         let value = |data: &Value| number(&data["result"][0]["value"][1]);
         let query = [("query", query)];

@@ -24,7 +24,7 @@ impl VictoriaLogs {
         Self { part, url: format!("http://127.0.0.1:{port}") }
     }
 
-    /// Returns the log lines of a query, as soon as they are as wanted: waits for a minute at most.
+    /// Returns the log lines of a query, as soon as they are as wanted: waits for two minutes at most.
     pub async fn lines(&self, query: &str, is_wanted: impl Fn(&[Value]) -> bool) -> Vec<Value> {
         let url = format!("{}/select/logsql/query", self.url);
         // An answer has a JSON document per line.
