@@ -183,5 +183,5 @@ impl PushMetricExporter for Console {
     }
 }
 
-/// How often lines are released that wait for the end of their trace.
+/// The time between two releases of lines that wait for the end of their trace.
 const RELEASE_INTERVAL: Duration = Duration::from_millis(250);

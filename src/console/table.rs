@@ -18,7 +18,7 @@ use opentelemetry_sdk::metrics::data::{Metric, ResourceMetrics};
 
 use super::tree::shown;
 use crate::{
-    digest::{self, Buckets, Operation, Point},
+    digest::{self, Operation, Point, RedRow},
     stdout::{Colours, Escaped},
 };
 
@@ -32,16 +32,8 @@ pub(super) struct Table {
 struct Content {
     /// Active requests of the server, if it has any.
     active: Option<f64>,
-    rows: BTreeMap<String, Row>,
+    rows: BTreeMap<String, RedRow>,
     others: BTreeMap<String, String>,
-}
-
-/// Operations of one kind.
-#[derive(Debug, Default, Clone)]
-struct Row {
-    count: u64,
-    errors: u64,
-    buckets: Buckets,
 }
 
 impl Table {
@@ -77,13 +69,8 @@ impl Content {
         let name = metric.name();
         digest::visit(metric, |attributes, point| {
             match (Operation::of_point(name, attributes), point) {
-                (Some(operation), Point::Histogram { count, bounds, counts, range, .. }) => {
-                    let row = self.rows.entry(row(&operation)).or_default();
-                    row.count += count;
-                    if attributes.iter().any(|pair| pair.key.as_str() == "error.type") {
-                        row.errors += count;
-                    }
-                    row.buckets.add(bounds, counts.into_iter(), range);
+                (Some(operation), point @ Point::Histogram { .. }) => {
+                    self.rows.entry(row(&operation)).or_default().add(attributes, point);
                 }
                 (_, Point::Value(value)) if name == "http.server.active_requests" => {
                     *self.active.get_or_insert_default() += value;
@@ -110,7 +97,7 @@ impl Content {
         }
         for (label, row) in self.rows.iter().take(MOST_ROWS) {
             let colour = if row.errors > 0 { colours.red() } else { "" };
-            let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|part| row.percentile(part));
+            let [p50, p95, p99] = [0.5, 0.95, 0.99].map(|part| percentile(row, part));
             write!(text, "{} {:>7} {colour}{:>6}", fitted(label), row.count, row.errors)?;
             writeln!(
                 text,
@@ -144,12 +131,11 @@ fn value(point: &Point, unit: &str) -> String {
     }
 }
 
-impl Row {
-    fn percentile(&self, part: f64) -> String {
-        match self.buckets.percentile(part).map(Duration::try_from_secs_f64) {
-            Some(Ok(duration)) => shown(duration),
-            _ => "-".to_owned(),
-        }
+/// Returns a percentile as text.
+fn percentile(row: &RedRow, part: f64) -> String {
+    match row.buckets.percentile(part).map(Duration::try_from_secs_f64) {
+        Some(Ok(duration)) => shown(duration),
+        _ => "-".to_owned(),
     }
 }
 

@@ -3,6 +3,7 @@
 mod observed_operation;
 mod open_traces;
 mod percentile;
+mod red_row;
 mod series;
 #[cfg(any(feature = "testing", feature = "viewer"))]
 mod shared_reader;
@@ -15,5 +16,6 @@ pub(crate) use self::{
     observed_operation::Operation,
     open_traces::{Ended, OpenTraces, Trace, is_failed},
     percentile::Buckets,
+    red_row::RedRow,
     series::{Point, visit},
 };

@@ -7,6 +7,8 @@ pub(crate) struct Buckets {
     counts: Vec<u64>,
     min: Option<f64>,
     max: Option<f64>,
+    /// Series have had different boundaries.
+    is_mixed: bool,
 }
 
 impl Buckets {
@@ -17,12 +19,14 @@ impl Buckets {
         counts: impl Iterator<Item = u64>,
         range: (Option<f64>, Option<f64>),
     ) {
-        if self.counts.is_empty() {
+        if self.is_mixed {
+            // No bucket is that of all series.
+        } else if self.counts.is_empty() {
             (self.bounds, self.counts) = (bounds, counts.collect());
         } else if self.bounds == bounds {
             self.counts.iter_mut().zip(counts).for_each(|(sum, count)| *sum += count);
         } else {
-            self.counts.fill(0);
+            *self = Self { is_mixed: true, min: self.min, max: self.max, ..Self::default() };
         }
         self.min = [self.min, range.0].into_iter().flatten().reduce(f64::min);
         self.max = [self.max, range.1].into_iter().flatten().reduce(f64::max);
@@ -72,5 +76,7 @@ mod tests {
         }
         buckets.add(vec![1.0], [1, 1].into_iter(), (None, None));
         assert_eq!(buckets.percentile(0.5), None, "boundaries differ");
+        buckets.add(bounds(), [1, 1, 1].into_iter(), (None, None));
+        assert_eq!(buckets.percentile(0.5), None, "of a part of the series");
     }
 }

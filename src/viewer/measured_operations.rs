@@ -6,20 +6,11 @@ use opentelemetry_sdk::metrics::data::{AggregatedMetrics, Metric, MetricData, Re
 use serde_json::{Value, json};
 
 use super::{sdk_json, store::Store};
-use crate::digest::{self, Buckets, Operation, Point};
-
-/// Rate, errors and duration of one operation.
-#[derive(Debug, Default)]
-struct Row {
-    count: u64,
-    errors: u64,
-    sum: f64,
-    buckets: Buckets,
-}
+use crate::digest::{self, Operation, Point, RedRow};
 
 /// The operations, and the number of active requests.
 pub(super) struct Operations {
-    rows: BTreeMap<Operation, Row>,
+    rows: BTreeMap<Operation, RedRow>,
     pub(super) active: Option<f64>,
 }
 
@@ -39,58 +30,49 @@ impl Operations {
             Point::Value(value) if name == "http.server.active_requests" => {
                 *self.active.get_or_insert_default() += value;
             }
-            Point::Value(_) => {}
-            Point::Histogram { count, sum, bounds, counts, range } => {
-                let Some(operation) = Operation::of_point(name, attributes) else { return };
-                let row = self.rows.entry(operation).or_default();
-                row.count += count;
-                row.sum += sum;
-                if attributes.iter().any(|pair| pair.key.as_str() == "error.type") {
-                    row.errors += count;
+            point => {
+                if let Some(operation) = Operation::of_point(name, attributes) {
+                    self.rows.entry(operation).or_default().add(attributes, point);
                 }
-                row.buckets.add(bounds, counts.into_iter(), range);
             }
         });
     }
 
     /// Returns the rows, each bucket with a trace of the store.
     pub(super) fn json(&self, store: &Store) -> Value {
-        self.rows.iter().map(|(operation, row)| row.json(operation, store)).collect()
+        self.rows.iter().map(|(operation, row)| json_of(operation, row, store)).collect()
     }
 }
 
-impl Row {
-    fn json(&self, operation: &Operation, store: &Store) -> Value {
-        let mut below = -1.0;
-        let buckets = self.buckets.iter().map(|(bound, count)| {
-            let above = below;
-            below = bound.unwrap_or(f64::INFINITY);
-            let pin = store.pin_within(operation, above, below).filter(|_| count > 0);
-            let trace = pin.map(|pin| {
-                json!({
-                    "id": pin.trace.id.to_string(),
-                    "duration": pin.duration.as_secs_f64(),
-                    "is_error": pin.is_error,
-                })
-            });
-            json!({ "le": bound, "count": count, "trace": trace })
+fn json_of(operation: &Operation, row: &RedRow, store: &Store) -> Value {
+    let mut below = -1.0;
+    let buckets = row.buckets.iter().map(|(bound, count)| {
+        let above = below;
+        below = bound.unwrap_or(f64::INFINITY);
+        let pin = store.pin_within(operation, above, below).filter(|_| count > 0);
+        let trace = pin.map(|pin| {
+            json!({
+                "id": pin.trace.id.to_string(),
+                "duration": pin.duration.as_secs_f64(),
+                "is_error": pin.is_error,
+            })
         });
-        let buckets: Value = buckets.collect();
-        json!({
-            "key": key(operation),
-            "kind": operation.kind.as_str(),
-            "name": operation.name,
-            "count": self.count,
-            "errors": self.errors,
-            "sum": self.sum,
-            "p50": self.buckets.percentile(0.5),
-            "p95": self.buckets.percentile(0.95),
-            "p99": self.buckets.percentile(0.99),
-            "buckets": buckets,
-        })
-    }
+        json!({ "le": bound, "count": count, "trace": trace })
+    });
+    let buckets: Value = buckets.collect();
+    json!({
+        "key": key(operation),
+        "kind": operation.kind.as_str(),
+        "name": operation.name,
+        "count": row.count,
+        "errors": row.errors,
+        "sum": row.sum,
+        "p50": row.buckets.percentile(0.5),
+        "p95": row.buckets.percentile(0.95),
+        "p99": row.buckets.percentile(0.99),
+        "buckets": buckets,
+    })
 }
-
 /// Returns the text by which a page names an operation.
 pub(super) fn key(operation: &Operation) -> String {
     format!("{} {}", operation.kind.as_str(), operation.name)

@@ -118,6 +118,10 @@ impl Store {
         pins: Vec<(Operation, Duration, bool)>,
         dropped: &mut Vec<Arc<StoredTrace>>,
     ) {
+        // One that is too large would displace all others.
+        if trace.weight > MOST_PINNED_BYTES / 8 {
+            return;
+        }
         for (operation, duration, is_error) in pins {
             let is_new = !self.pins.contains_key(&operation);
             while (is_new && self.pins.len() >= MOST_OPERATIONS)

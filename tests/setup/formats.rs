@@ -7,10 +7,6 @@ use std::{
     sync::{Arc, Mutex},
 };
 
-use opentelemetry::{
-    Context,
-    trace::{SpanContext, SpanId, TraceContextExt, TraceFlags, TraceId, TraceState},
-};
 use serde_json::{Value, json};
 use tower_telemetry::logs::{JsonFormat, PrettyFormat, WithTraceContext};
 use tracing::Subscriber;
@@ -20,8 +16,7 @@ use tracing_subscriber::{
     layer::SubscriberExt,
 };
 
-const TRACE: &str = "4bf92f3577b34da6a3ce929d0e0e4736";
-const SPAN: &str = "00f067aa0ba902b7";
+use crate::printed::{SPAN, TRACE, within_span};
 
 #[derive(Clone, Default)]
 struct Buffer(Arc<Mutex<Vec<u8>>>);
@@ -86,18 +81,6 @@ fn pretty_line(ansi: bool, log: impl FnOnce()) -> String {
     let line = text.strip_suffix('\n').unwrap();
     assert!(!line.contains('\n'), "{line:?}");
     line.to_owned()
-}
-
-fn within_span(f: impl FnOnce()) {
-    let span = SpanContext::new(
-        TraceId::from_hex(TRACE).unwrap(),
-        SpanId::from_hex(SPAN).unwrap(),
-        TraceFlags::SAMPLED,
-        true,
-        TraceState::default(),
-    );
-    let _attached = Context::new().with_remote_span_context(span).attach();
-    f();
 }
 
 #[derive(Debug)]

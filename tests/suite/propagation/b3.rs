@@ -92,7 +92,7 @@ fn contexts_are_read_and_forwarded() {
     }
 }
 
-/// What is decided here is sent, also if the caller left the decision open.
+/// The decision of this service is sent, also if the caller left it open.
 #[test]
 fn decisions_of_this_process_are_sent() {
     for (caller, sampler, expected) in [

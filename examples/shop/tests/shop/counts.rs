@@ -1,4 +1,4 @@
-//! What was sent, what `/metrics` counts, what is logged and what is exported is the same.
+//! The requests that were sent are those that `/metrics` counts, that are logged and that are exported.
 
 use std::{collections::BTreeSet, thread};
 

@@ -66,7 +66,7 @@ async fn sums_are_right_while_an_instance_and_a_gateway_are_killed() {
     answered += sent.answered();
     // It answered about 17 requests a second. The rest is for a busy machine.
     let least = answered - 50;
-    // What the others have still to export arrives before they end.
+    // The others export the rest before they end.
     for mut instance in instances.drain(1..) {
         assert!(instance.terminate().await.success(), "{}", instance.log());
     }

@@ -76,7 +76,7 @@ enum Scenario {
     All,
 }
 
-/// How often a method and a route were answered with a status.
+/// The number of answers by method, route and status.
 type Counts = Arc<Mutex<BTreeMap<(&'static str, &'static str, String), u64>>>;
 
 #[tokio::main]
